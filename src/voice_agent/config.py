@@ -1,0 +1,221 @@
+"""Settings, in groups, read from environment variables and ``.env``. Each constructor receives only its own group.
+
+Every field's alias is the variable a user sets. A bad value stops the start with one line naming the variable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from voice_agent.errors import ConfigError
+
+
+def _names(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+ProviderChain = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_length=1)]
+
+
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+
+class ServerSettings(_Group):
+    """The process and its doors."""
+
+    host: str = Field("127.0.0.1", alias="HOST", description="address to bind; beyond loopback set ACCESS_TOKEN")
+    port: int = Field(8000, alias="PORT", ge=0, le=65535)
+    access_token: SecretStr = Field(
+        SecretStr(""), alias="ACCESS_TOKEN", description="bearer token for /ws/call and /api; required beyond loopback"
+    )
+    max_calls: int = Field(8, alias="MAX_CALLS", ge=1, description="calls admitted at once by this process")
+    drain_timeout_s: float = Field(30, alias="DRAIN_TIMEOUT_S", ge=0)
+    state_dir: Path = Field(Path("var"), alias="STATE_DIR", description="database, knowledge base, event logs")
+    log_level: str = Field("INFO", alias="LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: str = Field("console", alias="LOG_FORMAT", pattern="^(console|json)$")
+
+
+class AsrSettings(_Group):
+    """Speech recognition."""
+
+    provider: ProviderChain = Field(("local",), alias="ASR_PROVIDER")
+    language: str = Field("en-US", alias="ASR_LANGUAGE")
+    model: str = Field("", alias="ASR_MODEL", description="empty: the provider's current best")
+    partial_interval_ms: int = Field(400, alias="ASR_PARTIAL_INTERVAL_MS", ge=100)
+
+
+class TtsSettings(_Group):
+    """Speech synthesis."""
+
+    provider: ProviderChain = Field(("local",), alias="TTS_PROVIDER")
+    model: str = Field("", alias="TTS_MODEL", description="empty: the provider's default")
+    voice: str = Field("alloy", alias="TTS_VOICE")
+    speed: float = Field(1.0, alias="TTS_SPEED", ge=0.5, le=2.0)
+    response_format: str = Field("pcm", alias="TTS_RESPONSE_FORMAT", pattern="^pcm$")
+
+
+class LlmSettings(_Group):
+    """The language model."""
+
+    provider: ProviderChain = Field(("builtin",), alias="LLM_PROVIDER")
+    model: str = Field("gpt-4o", alias="LLM_MODEL")
+    temperature: float = Field(0.3, alias="LLM_TEMPERATURE", ge=0, le=2)
+    max_tokens: int = Field(512, alias="LLM_MAX_TOKENS", ge=1)
+    brain_file: Path | None = Field(None, alias="BRAIN_FILE", description="intents and templates of the built-in model")
+
+
+class LocalModelSettings(_Group):
+    """The pool in which local models run."""
+
+    workers: int = Field(2, alias="LOCAL_MODEL_WORKERS", ge=1, le=64)
+    queue: int = Field(64, alias="LOCAL_MODEL_QUEUE", ge=1, description="jobs that may wait; beyond it work is refused")
+
+
+class TurnSettings(_Group):
+    """When the caller has finished, when the caller interrupts, and how long anything may take."""
+
+    vad_threshold: float = Field(0.5, alias="VAD_THRESHOLD", gt=0, lt=1)
+    speech_start_ms: int = Field(64, alias="SPEECH_START_MS", ge=32, description="speech this long is an onset")
+    speech_stop_ms: int = Field(160, alias="SPEECH_STOP_MS", ge=64, description="silence this long is a pause")
+    end_of_turn_min_ms: int = Field(200, alias="END_OF_TURN_MIN_MS", ge=0, description="silence before any turn ends")
+    end_of_turn_unsure_ms: int = Field(800, alias="END_OF_TURN_UNSURE_MS", ge=100, description="when it may go on")
+    end_of_turn_max_ms: int = Field(1800, alias="END_OF_TURN_MAX_MS", ge=200, description="no pause waits longer")
+    end_of_turn_threshold: float = Field(0.5, alias="END_OF_TURN_THRESHOLD", ge=0, le=1)
+    barge_in_pause_ms: int = Field(96, alias="BARGE_IN_PAUSE_MS", ge=32, description="speech that pauses the agent")
+    barge_in_commit_ms: int = Field(600, alias="BARGE_IN_COMMIT_MS", ge=100, description="speech that stops it for good")
+    turn_timeout_ms: int = Field(5000, alias="TURN_TIMEOUT_MS", ge=100)
+    idle_prompt_s: float = Field(12, alias="IDLE_PROMPT_S", gt=0, description="silence before 'are you still there?'")
+    idle_hangup_s: float = Field(12, alias="IDLE_HANGUP_S", gt=0, description="further silence before goodbye")
+    max_turns: int = Field(50, alias="MAX_TURNS_PER_SESSION", ge=1)
+    session_ttl_s: float = Field(1800, alias="SESSION_TTL_SECONDS", gt=0)
+    max_failures: int = Field(3, alias="MAX_CONSECUTIVE_FAILURES", ge=1)
+    playout_lead_ms: int = Field(80, alias="PLAYOUT_LEAD_MS", ge=20, le=200, description="audio sent ahead of the ear")
+
+
+class IdentitySettings(_Group):
+    """PINs and lock-out."""
+
+    pin_digits: int = Field(4, alias="PIN_DIGITS", ge=4, le=12)
+    pin_max_attempts: int = Field(3, alias="PIN_MAX_ATTEMPTS", ge=1)
+    pin_lockout_s: float = Field(900, alias="PIN_LOCKOUT_S", ge=1)
+
+
+class KnowledgeSettings(_Group):
+    """The knowledge base."""
+
+    enabled: bool = Field(True, alias="ENABLE_RAG")
+    collection: str = Field("voice_kb", alias="CHROMA_COLLECTION", min_length=3)
+    embedding_model: str = Field("all-MiniLM-L6-v2", alias="EMBEDDING_MODEL")
+    confidence_threshold: float = Field(0.6, alias="CONFIDENCE_THRESHOLD", ge=0, le=1)
+
+
+class ToolSettings(_Group):
+    """Circuit breakers around tools and providers."""
+
+    cb_failure_threshold: int = Field(5, alias="CB_FAILURE_THRESHOLD", ge=1)
+    cb_recovery_s: float = Field(30, alias="CB_RECOVERY_TIMEOUT", gt=0)
+
+
+class StoreSettings(_Group):
+    """Where state lives."""
+
+    database_url: SecretStr = Field(
+        SecretStr(""), alias="DATABASE_URL", description="SQLAlchemy URL; empty: a SQLite file in STATE_DIR"
+    )
+    session_store_url: SecretStr = Field(SecretStr(""), alias="SESSION_STORE_URL", description="empty: in-process")
+
+
+class MonitoringSettings(_Group):
+    """Targets shown beside the figures; not limits."""
+
+    target_first_token_ms: int = Field(900, alias="TARGET_FIRST_TOKEN_MS", ge=1)
+    target_turn_latency_ms: int = Field(2500, alias="TARGET_TURN_LATENCY_MS", ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All groups. Built once, by the composition root."""
+
+    server: ServerSettings
+    asr: AsrSettings
+    tts: TtsSettings
+    llm: LlmSettings
+    local_models: LocalModelSettings
+    turn: TurnSettings
+    identity: IdentitySettings
+    knowledge: KnowledgeSettings
+    tools: ToolSettings
+    store: StoreSettings
+    monitoring: MonitoringSettings
+
+
+_GROUPS: dict[str, type[_Group]] = {
+    "server": ServerSettings,
+    "asr": AsrSettings,
+    "tts": TtsSettings,
+    "llm": LlmSettings,
+    "local_models": LocalModelSettings,
+    "turn": TurnSettings,
+    "identity": IdentitySettings,
+    "knowledge": KnowledgeSettings,
+    "tools": ToolSettings,
+    "store": StoreSettings,
+    "monitoring": MonitoringSettings,
+}
+
+
+def load_settings(env_file: str | Path | None = ".env") -> Settings:
+    """Reads the environment, then ``env_file`` for what the environment does not set.
+
+    Raises ``ConfigError`` naming the first bad variable, its value (secrets excepted) and what is allowed.
+    """
+    groups: dict[str, Any] = {}
+    for name, group in _GROUPS.items():
+        try:
+            groups[name] = group(_env_file=env_file)
+        except ValidationError as error:
+            raise ConfigError(_one_line(group, error)) from None
+    settings = Settings(**groups)
+    _check_exposure(settings.server)
+    return settings
+
+
+def _one_line(group: type[_Group], error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    variable = str(first["loc"][0]) if first["loc"] else group.__name__
+    secret = any(f.alias == variable and f.annotation is SecretStr for f in group.model_fields.values())
+    shown = "(hidden)" if secret else repr(first.get("input"))
+    return f"{variable}={shown} is not valid: {first['msg']}. See .env.example for what it accepts."
+
+
+def _check_exposure(server: ServerSettings) -> None:
+    if server.host not in ("127.0.0.1", "::1", "localhost") and not server.access_token.get_secret_value():
+        raise ConfigError(
+            f"HOST={server.host!r} listens beyond this machine, so ACCESS_TOKEN must be set: "
+            "choose a long random value, or bind to 127.0.0.1."
+        )
+
+
+def describe(settings: Settings) -> list[tuple[str, str, str]]:
+    """(variable, effective value, meaning) of every setting, secrets masked."""
+    rows: list[tuple[str, str, str]] = []
+    for group_field in fields(settings):
+        group = getattr(settings, group_field.name)
+        for name, info in type(group).model_fields.items():
+            value = getattr(group, name)
+            if isinstance(value, SecretStr):
+                shown = "********" if value.get_secret_value() else ""
+            elif isinstance(value, tuple):
+                shown = ",".join(value)
+            else:
+                shown = "" if value is None else str(value)
+            rows.append((info.alias or name, shown, info.description or ""))
+    return rows

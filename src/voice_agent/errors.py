@@ -1,0 +1,61 @@
+"""The whole error tree.
+
+``VoiceAgentError``
+├── ``ConfigError``     a setting, file or model is wrong: the operator must act; stops the start
+├── ``CallerError``     the far side broke the contract (bad frame, bad parameter): ends or refuses that call only
+├── ``ProviderError``   a speech, language or embedding service failed; ``category`` says how, ``retryable`` says what next
+├── ``ToolError``       a tool could not do its work (a business answer such as "no such order" is *not* an error)
+└── ``BugError``        an invariant of our own does not hold
+
+A vendor's exceptions are translated in that vendor's own file.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class VoiceAgentError(Exception):
+    """Anything this program raises on purpose."""
+
+
+class ConfigError(VoiceAgentError):
+    """Says which setting or file is wrong, with which value, and what to do."""
+
+
+class CallerError(VoiceAgentError):
+    """The caller's side broke the contract. ``close_code`` is the WebSocket close code (RFC 6455 §7.4)."""
+
+    def __init__(self, message: str, *, close_code: int = 1008) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+
+
+class ProviderFault(StrEnum):
+    """How a provider failed; a closed set, safe as a metric label."""
+
+    AUTH = "auth"
+    QUOTA = "quota"
+    RATE = "rate"
+    NETWORK = "network"
+    PROTOCOL = "protocol"
+    EMPTY = "empty"
+    TIMEOUT = "timeout"
+    INTERNAL = "internal"
+
+
+class ProviderError(VoiceAgentError):
+    """A provider failed. ``retryable`` is true where the same request may work at once elsewhere or later."""
+
+    def __init__(self, message: str, *, category: ProviderFault, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.category = category
+        self.retryable = retryable
+
+
+class ToolError(VoiceAgentError):
+    """A tool could not do its work; the caller hears the tool's fallback text."""
+
+
+class BugError(VoiceAgentError):
+    """An invariant of this program does not hold."""

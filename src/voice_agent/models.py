@@ -1,0 +1,182 @@
+"""Ids and plain records that cross rooms. Frozen, slotted, no behaviour beyond small derivations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NewType
+
+CallId = NewType("CallId", str)
+TurnId = NewType("TurnId", int)
+ReplyId = NewType("ReplyId", int)
+UtteranceId = NewType("UtteranceId", int)
+
+
+class Role(StrEnum):
+    SYSTEM = "system"
+    CALLER = "user"
+    AGENT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool call as a language model asks for it. ``arguments`` is the model's JSON text, unvalidated."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class ToolStatus(StrEnum):
+    OK = "ok"
+    BUSINESS_ERROR = "business_error"  # "no such order": an answer, not a failure
+    DENIED = "denied"  # the router refused: identity, unknown tool, not callable by the model
+    INVALID = "invalid"  # the arguments do not match the schema
+    FAILED = "failed"  # error, timeout or open breaker
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """One terminal result per tool call.
+
+    ``data`` is what the model sees (JSON-able); ``reason`` is a short code from the tool ("not_found",
+    "identity_required", "timeout", …); ``spoken`` is a ready sentence where the tool has one (fallbacks do).
+    """
+
+    call_id: str
+    name: str
+    status: ToolStatus
+    data: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    spoken: str = ""
+    duration_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of the dialogue as a language model sees it.
+
+    ``interrupted`` marks an agent message that was cut where the caller stopped hearing it.
+    """
+
+    role: Role
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_result: ToolResult | None = None
+    interrupted: bool = False
+
+
+class OpenQuestion(StrEnum):
+    """What the agent's last words ask of the caller; read by endpointing and by the language model."""
+
+    NONE = "none"
+    YES_NO = "yes_no"
+    ORDER_NUMBER = "order_number"
+    PIN = "pin"
+    EMAIL = "email"
+    DATE = "date"
+    OPEN = "open"  # a question without a fixed shape ("how can I help?")
+
+
+class Meaning(StrEnum):
+    """Semantic classes of a caller turn that policy acts on. A closed set; examples live in data."""
+
+    INJECTION = "injection"
+    ABUSE = "abuse"
+    HUMAN_WANTED = "human_wanted"
+    EMERGENCY = "emergency"
+    LEGAL_THREAT = "legal_threat"
+    FRAUD_REPORT = "fraud_report"
+    NEEDS_IDENTITY = "needs_identity"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class MeaningScore:
+    """Best example of one class for a caller turn. ``score`` is a cosine in [-1, 1]; ``accepted`` says that
+    threshold and margin are met."""
+
+    meaning: Meaning
+    score: float
+    accepted: bool
+    example: str = ""
+
+
+class PolicyAction(StrEnum):
+    BLOCK = "block"
+    ESCALATE = "escalate"
+    AUTHENTICATE = "authenticate"
+    CONTINUE = "continue"
+
+
+class PolicyReason(StrEnum):
+    """Closed set: safe as a metric label, never caller words."""
+
+    PROMPT_INJECTION = "prompt_injection"
+    ABUSE = "abuse"
+    HUMAN_REQUESTED = "human_requested"
+    REPEATED_FAILURES = "repeated_failures"
+    EMERGENCY = "emergency"
+    LEGAL_THREAT = "legal_threat"
+    FRAUD_REPORT = "fraud_report"
+    IDENTITY_LOCKED = "identity_locked"
+    IDENTITY_REQUIRED = "identity_required"
+    MAX_TURNS = "max_turns"
+    MODEL_REQUESTED = "model_requested"  # the language model called transfer_to_human
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDecision:
+    """What policy decided for one caller turn; ``evidence`` is the matched example or rule, never caller text."""
+
+    action: PolicyAction
+    reason: PolicyReason
+    confidence: float
+    evidence: str = ""
+
+
+class SecretOutcome(StrEnum):
+    """Result of checking a secret against the store."""
+
+    VERIFIED = "verified"
+    WRONG = "wrong"
+    LOCKED = "locked"
+    UNKNOWN_CALLER = "unknown_caller"
+    UNAVAILABLE = "unavailable"  # the store could not be asked
+
+
+class CallOutcome(StrEnum):
+    """Label of ``voice_sessions_total``."""
+
+    COMPLETED = "completed"
+    ESCALATED = "escalated"
+    ERROR = "error"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextPacket:
+    """What a human agent receives at a transfer. Texts are PII-masked before it leaves the call.
+
+    ``tool_results`` are the results' names, statuses and data; ``transcript`` is (speaker, text) in order.
+    """
+
+    call_id: CallId
+    caller_id: str
+    verified: bool
+    locale: str
+    reason: PolicyReason
+    summary: str
+    transcript: tuple[tuple[str, str], ...]
+    tool_results: tuple[ToolResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReceipt:
+    """What became of a transfer: ``reference`` names the record an operator can look up."""
+
+    reference: str
+    connected: bool  # true: the channel moved the call; false: a callback was recorded

@@ -1,0 +1,53 @@
+"""What a tool is: a declaration and a handler. The router enforces the declaration, whatever a model asks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from voice_agent.models import CallId
+
+
+class IdentityLevel(StrEnum):
+    NONE = "none"
+    VERIFIED = "verified"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """Who is asking. Injected by the call, never taken from a model's arguments."""
+
+    call_id: CallId
+    caller_id: str
+    verified: bool
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What a handler gives back. ``found=False`` is a business answer ("no such order"), with a ``reason`` code."""
+
+    data: Mapping[str, Any]
+    found: bool = True
+    reason: str = ""
+
+
+ToolHandler = Callable[[Mapping[str, Any], ToolContext], Awaitable[ToolAnswer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool. ``parameters`` is a JSON schema object; ``fallback`` is spoken when the tool fails."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    handler: ToolHandler
+    fallback: str
+    timeout_s: float = 2.0
+    read_only: bool = True
+    identity: IdentityLevel = IdentityLevel.NONE
+    model_callable: bool = True
+    tags: frozenset[str] = field(default_factory=frozenset)
