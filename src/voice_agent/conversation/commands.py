@@ -1,0 +1,217 @@
+"""What to do. Imperative, frozen. The session carries them out in order; the event log keeps them beside the events.
+
+``OpenTurn`` is the contract's turn_start, ``StopForBargeIn`` its barge_in, ``Escalate`` its escalation, ``EndCall`` its
+call_end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from voice_agent.models import (
+    CallOutcome,
+    ContextPacket,
+    OpenQuestion,
+    PolicyDecision,
+    ReplyId,
+    TurnId,
+    UtteranceId,
+)
+
+
+class Purpose(StrEnum):
+    """Why the agent speaks."""
+
+    GREETING = "greeting"
+    ANSWER = "answer"
+    ASK_SECRET = "ask_secret"  # noqa: S105 - a purpose, not a password
+    REFUSAL = "refusal"
+    FALLBACK = "fallback"
+    IDLE = "idle"
+    HANDOVER = "handover"
+    GOODBYE = "goodbye"
+
+
+class CancelReason(StrEnum):
+    BARGE_IN = "barge_in"
+    MERGED = "merged"  # the caller went on before the answer began
+    SUPERSEDED = "superseded"
+    TIMEOUT = "timeout"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTurn:
+    """The caller began something new: recognition starts a new utterance."""
+
+    name: ClassVar[str] = "turn_start"
+    turn_id: TurnId
+    utterance_id: UtteranceId
+
+
+@dataclass(frozen=True, slots=True)
+class FinaliseTranscript:
+    """Ask the recogniser for a final of the utterance so far."""
+
+    name: ClassVar[str] = "finalise_transcript"
+    utterance_id: UtteranceId
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTurn:
+    """Ask the end-of-turn model about the utterance so far."""
+
+    name: ClassVar[str] = "score_turn"
+    utterance_id: UtteranceId
+
+
+@dataclass(frozen=True, slots=True)
+class CommitTurn:
+    """The caller has finished: ``text`` is the turn; ``rule`` names the endpointing rule that ended it, ``waited_s`` the
+    silence it asked for."""
+
+    name: ClassVar[str] = "turn_committed"
+    turn_id: TurnId
+    text: str
+    rule: str
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DropTurn:
+    """What was heard is not a turn (noise, a backchannel): recognition forgets it."""
+
+    name: ClassVar[str] = "turn_dropped"
+    turn_id: TurnId
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Understand:
+    """Find the policy-relevant meanings of a committed turn."""
+
+    name: ClassVar[str] = "understand"
+    turn_id: TurnId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """The policy decision for a turn, for the record."""
+
+    name: ClassVar[str] = "policy_decision"
+    turn_id: TurnId
+    decision: PolicyDecision
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Speak fixed text, segment by segment."""
+
+    name: ClassVar[str] = "say"
+    reply_id: ReplyId
+    segments: tuple[str, ...]
+    purpose: Purpose
+    interruptible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StartReply:
+    """Ask the language model for an answer to the dialogue so far; speak ``lead_in`` at once, before its words."""
+
+    name: ClassVar[str] = "start_reply"
+    reply_id: ReplyId
+    turn_id: TurnId
+    open_question: OpenQuestion
+    verified: bool
+    lead_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PausePlayout:
+    """Hold the agent's audio back: somebody may be interrupting."""
+
+    name: ClassVar[str] = "pause_playout"
+    reply_id: ReplyId
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePlayout:
+    """It was no interruption: go on where the audio paused."""
+
+    name: ClassVar[str] = "resume_playout"
+    reply_id: ReplyId
+
+
+@dataclass(frozen=True, slots=True)
+class StopForBargeIn:
+    """The caller interrupted: cancel the reply. ``heard_text`` is what the caller heard of it."""
+
+    name: ClassVar[str] = "barge_in"
+    reply_id: ReplyId
+    heard_text: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """End a reply for another reason than an interruption."""
+
+    name: ClassVar[str] = "cancel_reply"
+    reply_id: ReplyId
+    reason: CancelReason
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSecret:
+    """Compare the digits collected so far with the store."""
+
+    name: ClassVar[str] = "check_secret"
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardSecret:
+    """Forget the digits collected so far."""
+
+    name: ClassVar[str] = "discard_secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """Hand the call over to a human, with everything that human needs."""
+
+    name: ClassVar[str] = "escalation"
+    packet: ContextPacket
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Close the call. ``reason`` is a short code from a closed set."""
+
+    name: ClassVar[str] = "call_end"
+    outcome: CallOutcome
+    reason: str
+
+
+Command = (
+    OpenTurn
+    | FinaliseTranscript
+    | ScoreTurn
+    | CommitTurn
+    | DropTurn
+    | Understand
+    | Decide
+    | Say
+    | StartReply
+    | PausePlayout
+    | ResumePlayout
+    | StopForBargeIn
+    | CancelReply
+    | CheckSecret
+    | DiscardSecret
+    | Escalate
+    | EndCall
+)

@@ -1,0 +1,301 @@
+"""What happened. Past tense, frozen, free of audio and of clocks.
+
+Every event enters the machine through the call's inbox, is stamped there with the time, and is written to the event
+log under its ``name`` (the life-cycle names of the product contract where one exists). Caller text in an event is
+already masked: secrets and personal data are placeholders by the time an event exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from voice_agent.models import (
+    CallId,
+    MeaningScore,
+    ReplyId,
+    SecretOutcome,
+    ToolCall,
+    ToolResult,
+    TransferReceipt,
+    TurnId,
+    UtteranceId,
+)
+
+
+class Stage(StrEnum):
+    """The part of a call that failed; a closed set, safe as a metric label."""
+
+    ASR = "asr"
+    LLM = "llm"
+    TTS = "tts"
+    TOOL = "tool"
+    UNDERSTANDING = "understanding"
+    IDENTITY = "identity"
+    TRANSFER = "transfer"
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """The door admitted a call. ``wall`` is ISO 8601 UTC, for people; ``locale`` is the resolved one."""
+
+    name: ClassVar[str] = "call_start"
+    call_id: CallId
+    caller_id: str
+    locale: str
+    requested_locale: str
+    wall: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The voice detector is sure of an onset; speech has lasted ``voiced_s`` already."""
+
+    name: ClassVar[str] = "speech_started"
+    voiced_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The caller paused: the last voiced sample lies ``silence_s`` back; the speech had lasted ``voiced_s``."""
+
+    name: ClassVar[str] = "speech_stopped"
+    silence_s: float
+    voiced_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptPartial:
+    """A hypothesis for the utterance so far."""
+
+    name: ClassVar[str] = "asr_partial"
+    utterance_id: UtteranceId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFinal:
+    """The whole utterance so far, replacing earlier finals of it.
+
+    ``secret_digits`` counts the digits of the last complete run that was taken out of ``text`` while a secret was
+    being collected; the digits themselves never enter an event.
+    """
+
+    name: ClassVar[str] = "asr_final"
+    utterance_id: UtteranceId
+    text: str
+    confidence: float = 1.0
+    secret_digits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnScored:
+    """The end-of-turn model's opinion: probability in [0, 1] that the caller has finished."""
+
+    name: ClassVar[str] = "turn_scored"
+    utterance_id: UtteranceId
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfReceived:
+    """A key was pressed. ``key`` is 0-9, * or #, or empty where the digit was taken as part of a secret."""
+
+    name: ClassVar[str] = "dtmf"
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnUnderstood:
+    """The policy-relevant meanings of a committed turn, best first."""
+
+    name: ClassVar[str] = "turn_understood"
+    turn_id: TurnId
+    meanings: tuple[MeaningScore, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretChecked:
+    """The store compared the collected secret. ``attempts_left`` counts tries before lock-out."""
+
+    name: ClassVar[str] = "secret_checked"
+    outcome: SecretOutcome
+    attempts_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class LlmStarted:
+    """A request went to the language model; ``round`` counts from 1 within a reply."""
+
+    name: ClassVar[str] = "llm_start"
+    reply_id: ReplyId
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentWritten:
+    """A speakable segment (about a sentence) is ready for synthesis; ``index`` counts from 0 within a reply."""
+
+    name: ClassVar[str] = "llm_sentence"
+    reply_id: ReplyId
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LlmFinished:
+    """One round of the language model ended; it asked for ``tool_calls`` (none: the text is complete)."""
+
+    name: ClassVar[str] = "llm_done"
+    reply_id: ReplyId
+    round: int
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """The router took a tool call."""
+
+    name: ClassVar[str] = "tool_call"
+    reply_id: ReplyId
+    tool_call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """The one terminal result of a tool call."""
+
+    name: ClassVar[str] = "tool_result"
+    reply_id: ReplyId
+    result: ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisStarted:
+    """A segment's text was handed to the synthesiser."""
+
+    name: ClassVar[str] = "tts_start"
+    reply_id: ReplyId
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisBegan:
+    """The synthesiser gave the segment's first audio."""
+
+    name: ClassVar[str] = "tts_first_audio"
+    reply_id: ReplyId
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisFinished:
+    """All audio of the segment exists; it lasts ``duration_s``."""
+
+    name: ClassVar[str] = "tts_done"
+    reply_id: ReplyId
+    index: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarted:
+    """The first sample of the reply left the server."""
+
+    name: ClassVar[str] = "playout_started"
+    reply_id: ReplyId
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutAdvanced:
+    """``heard_s`` seconds of the reply have reached the ear: acknowledged by the client (``acknowledged``), or by the
+    paced clock."""
+
+    name: ClassVar[str] = "playout"
+    reply_id: ReplyId
+    heard_s: float
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFinished:
+    """Everything the reply had to say was generated, sent and played."""
+
+    name: ClassVar[str] = "reply_finished"
+    reply_id: ReplyId
+    heard_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFailed:
+    """The reply ended before its time. ``category`` is a ``ProviderFault`` value or "internal"."""
+
+    name: ClassVar[str] = "reply_failed"
+    reply_id: ReplyId
+    stage: Stage
+    category: str
+    heard_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StageFailed:
+    """A stage outside of replies failed: recognition was lost, a turn was not understood in time."""
+
+    name: ClassVar[str] = "stage_failed"
+    stage: Stage
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFinished:
+    """The handover was made or recorded; ``receipt`` is None where even recording it failed."""
+
+    name: ClassVar[str] = "transfer"
+    receipt: TransferReceipt | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerHungUp:
+    """The caller's side ended the call, or the server must (``reason`` is a short code, e.g. "hangup", "lost",
+    "shutdown", "protocol", "overflow")."""
+
+    name: ClassVar[str] = "hung_up"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The machine's own deadline passed. Logged so that a replay sees the same ticks."""
+
+    name: ClassVar[str] = "timer"
+
+
+Event = (
+    CallStarted
+    | SpeechStarted
+    | SpeechStopped
+    | TranscriptPartial
+    | TranscriptFinal
+    | TurnScored
+    | DtmfReceived
+    | TurnUnderstood
+    | SecretChecked
+    | LlmStarted
+    | SegmentWritten
+    | LlmFinished
+    | ToolStarted
+    | ToolReturned
+    | SynthesisStarted
+    | SynthesisBegan
+    | SynthesisFinished
+    | PlayoutStarted
+    | PlayoutAdvanced
+    | ReplyFinished
+    | ReplyFailed
+    | StageFailed
+    | TransferFinished
+    | CallerHungUp
+    | TimerFired
+)
