@@ -4,6 +4,7 @@
 ├── ``ConfigError``     a setting, file or model is wrong: the operator must act; stops the start
 ├── ``CallerError``     the far side broke the contract (bad frame, bad parameter): ends or refuses that call only
 ├── ``ProviderError``   a speech, language or embedding service failed; ``category`` says how, ``retryable`` says what next
+├── ``StoreError``      the database could not be asked or did not answer
 ├── ``ToolError``       a tool could not do its work (a business answer such as "no such order" is *not* an error)
 └── ``BugError``        an invariant of our own does not hold
 
@@ -51,6 +52,10 @@ class ProviderError(VoiceAgentError):
         super().__init__(message)
         self.category = category
         self.retryable = retryable
+
+
+class StoreError(VoiceAgentError):
+    """The database could not be asked, or did not answer. Its text holds no statement and no parameter."""
 
 
 class ToolError(VoiceAgentError):
