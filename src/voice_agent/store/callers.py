@@ -1,0 +1,195 @@
+"""Callers and their PINs.
+
+Rules of PIN checking:
+
+- PINs are stored as argon2id hashes (t=2, m=19 MiB, p=1: the OWASP password storage minimum) and compared by argon2's
+  own constant-time comparison, in a thread: one check takes 20–60 ms of processor time.
+- A try is *counted before it is checked*, by one conditional UPDATE. However many calls and processes try at once, at
+  most ``pin_max_attempts`` PINs are ever compared before the lock; a try that is cancelled or crashes stays counted.
+- The try that uses up the last attempt locks the caller for ``pin_lockout_s``; a right PIN resets the count. While the
+  last allowed try is being checked, other calls of the same caller hear "locked".
+- An unknown caller id costs the same work (a comparison against a dummy hash) and is counted and locked the same way.
+- The PIN is never part of an exception, a log line, a representation or an SQL parameter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from sqlalchemy import case, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from voice_agent.clock import Clock
+from voice_agent.config import IdentitySettings
+from voice_agent.errors import StoreError
+from voice_agent.models import SecretOutcome
+from voice_agent.store.database import Database
+from voice_agent.store.tables import CALLER_ID_CHARS, callers, pin_attempts
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+_PHONE = re.compile(r"\+?[\d\s().\-/]+")
+_PHONE_MIN_DIGITS = 7
+
+#: Concurrent hash computations: each holds 19 MiB and one core.
+_HASH_THREADS = 2
+
+_COUNT_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A known caller. ``name`` is the full name."""
+
+    caller_id: str
+    name: str
+    locale: str
+
+
+def caller_key(caller_id: str) -> str:
+    """The form under which a caller id is stored and looked up.
+
+    Phone numbers become "+" and digits; a "+" lost in a query string (where it decodes to a space) and a leading "00"
+    make no difference. Other ids are trimmed. Ids too long for the column are replaced by their digest.
+    """
+    trimmed = caller_id.strip()
+    if len(trimmed) > CALLER_ID_CHARS:
+        return "sha256:" + hashlib.sha256(trimmed.encode("utf-8", "surrogatepass")).hexdigest()
+    if _PHONE.fullmatch(trimmed):
+        digits = re.sub(r"\D", "", trimmed)
+        if len(digits) >= _PHONE_MIN_DIGITS:
+            return "+" + (digits[2:] if digits.startswith("00") else digits)
+    return trimmed
+
+
+@cache
+def _hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher
+
+    return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+def hash_pin(pin: str) -> str:
+    """The hash to store. Takes 20–60 ms: not for the event loop."""
+    return _hasher().hash(pin)
+
+
+@cache
+def _dummy_hash() -> str:
+    return hash_pin("no caller has this")
+
+
+def _matches(pin_hash: str | None, pin: str) -> bool:
+    """Whether the PIN fits; without a hash, False for the same work. Raises ``StoreError`` for a damaged hash."""
+    from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
+
+    try:
+        _hasher().verify(pin_hash or _dummy_hash(), pin)
+    except VerifyMismatchError:
+        return False
+    except (Argon2Error, InvalidHashError, UnicodeError) as error:
+        raise StoreError(f"a stored PIN hash cannot be checked: {type(error).__name__}") from None
+    return pin_hash is not None
+
+
+class CallerDirectory:
+    """Known callers and the check of their PINs. One per process; ``close`` ends its threads."""
+
+    def __init__(self, database: Database, settings: IdentitySettings, clock: Clock) -> None:
+        self._database = database
+        self._max_attempts = settings.pin_max_attempts
+        self._lockout_s = settings.pin_lockout_s
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(_HASH_THREADS, thread_name_prefix="pin")
+
+    async def warm_up(self) -> None:
+        """Loads argon2 and makes the dummy hash, so that no first check is slower than another."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, _dummy_hash)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def find(self, caller_id: str) -> Caller | None:
+        """The caller's record. Raises ``StoreError``."""
+        async with self._database.begin() as connection:
+            row = (
+                await connection.execute(
+                    select(callers.c.caller_id, callers.c.name, callers.c.locale).where(
+                        callers.c.caller_id == caller_key(caller_id)
+                    )
+                )
+            ).one_or_none()
+        return None if row is None else Caller(row.caller_id, row.name, row.locale)
+
+    async def verify(self, caller_id: str, pin: str) -> tuple[SecretOutcome, int]:
+        """Checks a PIN; gives the outcome and the tries left before the lock.
+
+        The wrong try that uses up the last attempt already gives ``LOCKED``. A database that cannot be asked gives
+        ``UNAVAILABLE``; this method raises nothing of its own. Cancellation is safe; the try stays counted.
+        """
+        key = caller_key(caller_id)
+        try:
+            failures = await self._count_try(key)
+            if failures is None:
+                return SecretOutcome.LOCKED, 0
+            pin_hash = await self._pin_hash(key)
+            loop = asyncio.get_running_loop()
+            if await loop.run_in_executor(self._threads, _matches, pin_hash, pin):
+                await self._reset(key)
+                return SecretOutcome.VERIFIED, self._max_attempts
+        except StoreError:
+            return SecretOutcome.UNAVAILABLE, 0
+        attempts_left = max(0, self._max_attempts - failures)
+        if not attempts_left:
+            return SecretOutcome.LOCKED, 0
+        return (SecretOutcome.UNKNOWN_CALLER if pin_hash is None else SecretOutcome.WRONG), attempts_left
+
+    async def _pin_hash(self, key: str) -> str | None:
+        async with self._database.begin() as connection:
+            found = await connection.execute(select(callers.c.pin_hash).where(callers.c.caller_id == key))
+            return found.scalar_one_or_none()
+
+    async def _count_try(self, key: str) -> int | None:
+        """Adds one try and locks at the last; gives the number of tries so far, or ``None`` while locked."""
+        now_s = self._clock.wall().timestamp()
+        row = pin_attempts.c
+        # Reached only when there is no lock or it has run out: a lock that has run out starts a new count.
+        tries = case((row.locked_until_s.is_not(None), 1), else_=row.failures + 1)
+        count = (
+            update(pin_attempts)
+            .where(row.caller_id == key, or_(row.locked_until_s.is_(None), row.locked_until_s <= now_s))
+            .values(
+                failures=tries,
+                locked_until_s=case((tries >= self._max_attempts, now_s + self._lockout_s), else_=None),
+            )
+        )
+        current = select(row.failures).where(row.caller_id == key)
+        first = insert(pin_attempts).values(
+            caller_id=key, failures=1, locked_until_s=now_s + self._lockout_s if self._max_attempts == 1 else None
+        )
+        for _ in range(_COUNT_ATTEMPTS):
+            async with self._database.begin() as connection:
+                counted = (await connection.execute(count)).rowcount == 1
+                failures: int | None = (await connection.execute(current)).scalar_one_or_none()
+            if failures is not None:
+                return failures if counted else None
+            try:
+                async with self._database.begin() as connection:
+                    await connection.execute(first)
+            except IntegrityError:  # another call counted this caller's first try in between
+                continue
+            return 1
+        raise StoreError("a PIN try could not be counted")
+
+    async def _reset(self, key: str) -> None:
+        async with self._database.begin() as connection:
+            await connection.execute(
+                update(pin_attempts).where(pin_attempts.c.caller_id == key).values(failures=0, locked_until_s=None)
+            )
