@@ -74,12 +74,8 @@ class ToolRouter:
             known = ", ".join(t.name for t in self._registry if t.model_callable)
             return _refused(call, ToolStatus.DENIED, "unknown_tool", f"There is no such tool. Tools: {known}.")
         if tool.identity is IdentityLevel.VERIFIED and not context.verified:
-            return _refused(
-                call,
-                ToolStatus.DENIED,
-                "identity_required",
-                "The caller's identity must be verified with the PIN first.",
-            )
+            message = "The caller's identity must be verified with the PIN first."
+            return _refused(call, ToolStatus.DENIED, "identity_required", message)
         arguments, problem = self._arguments(tool, call.arguments)
         if problem:
             return _refused(call, ToolStatus.INVALID, "bad_arguments", problem)
@@ -185,11 +181,5 @@ def _refused(call: ToolCall, status: ToolStatus, reason: str, message: str) -> T
 
 
 def _failed(call: ToolCall, tool: Tool, reason: str) -> ToolResult:
-    return ToolResult(
-        call.call_id,
-        call.name,
-        ToolStatus.FAILED,
-        {"error": "The tool does not work at the moment."},
-        reason,
-        tool.fallback,
-    )
+    data = {"error": "The tool does not work at the moment."}
+    return ToolResult(call.call_id, call.name, ToolStatus.FAILED, data, reason, tool.fallback)
