@@ -10,6 +10,10 @@ from typing import Any
 from voice_agent.models import CallId
 
 
+#: Marks tools whose arguments hold a secret: nothing about a call but its outcome may be written anywhere.
+SECRET_TAG = "secret"
+
+
 class IdentityLevel(StrEnum):
     NONE = "none"
     VERIFIED = "verified"

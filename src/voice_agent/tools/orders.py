@@ -73,19 +73,20 @@ def normalise_order_id(text: str) -> str:
 
 
 def order_data(order: Order) -> dict[str, Any]:
-    """One order as the language model sees it: days as ISO dates, the total in whole units of the currency."""
+    """One order as the language model sees it: days as ISO dates, the total in units of the currency.
+
+    ``estimated_delivery`` and ``carrier`` are null where there is none; ``delivered_on`` is there once delivered.
+    """
     data: dict[str, Any] = {
         "order_id": order.order_id,
         "status": order.status.value,
         "placed_on": order.placed_on.isoformat(),
+        "estimated_delivery": order.estimated_delivery.isoformat() if order.estimated_delivery else None,
+        "carrier": order.carrier or None,
         "items": [{"name": item.name, "quantity": item.quantity} for item in order.items],
         "total": order.total_cents / 100,
         "currency": order.currency,
     }
-    if order.carrier:
-        data["carrier"] = order.carrier
-    if order.estimated_delivery:
-        data["estimated_delivery"] = order.estimated_delivery.isoformat()
     if order.delivered_on:
         data["delivered_on"] = order.delivered_on.isoformat()
     return data

@@ -1,7 +1,7 @@
 """Runs tool calls: the one place where a tool's declaration is enforced, whatever a language model asks for.
 
-Every call gets exactly one ``ToolResult``; nothing but cancellation leaves ``run``. In this order: the tool must exist and
-be callable by the asker, the caller's identity must suffice, the arguments must fit the schema, the tool's circuit
+Every call gets exactly one ``ToolResult``; nothing but cancellation leaves ``run``. In this order: the tool must exist
+and be callable by the asker, the caller's identity must suffice, the arguments must fit the schema, the tool's circuit
 breaker must admit the call. Then the handler runs inside the tool's time budget; reads are tried again after an
 exponential backoff with full jitter while the budget lasts, writes never. A business answer ("no such order") is a
 success for the breaker. Who the caller is comes from ``ToolContext`` only.
@@ -21,7 +21,7 @@ from voice_agent.clock import Clock
 from voice_agent.config import ToolSettings
 from voice_agent.errors import BugError, ProviderError
 from voice_agent.models import ToolCall, ToolResult, ToolStatus
-from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
+from voice_agent.tools.base import SECRET_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.circuit_breaker import BreakerState, CircuitBreaker
 from voice_agent.tools.registry import ToolRegistry
 
@@ -172,7 +172,7 @@ def _log_failure(tool: Tool, context: ToolContext, error: Exception, attempt: in
         call_id=context.call_id,
         attempt=attempt,
         error_type=type(error).__name__,
-        error=str(error)[:200],
+        error="(hidden)" if SECRET_TAG in tool.tags else str(error)[:200],
     )
 
 

@@ -1,7 +1,7 @@
 """The built-in tool ``transfer_to_human``, and the protocol of what makes a transfer real.
 
-The tool only tells the call that the model wants a human: the conversation's machine decides, collects the context packet
-and hands it to a ``Handover``.
+The tool only tells the call that the model wants a human: the conversation's machine decides, collects the context
+packet and hands it to a ``Handover``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def transfer_tool() -> Tool:
 
     return Tool(
         name="transfer_to_human",
-        description="Hands the caller over to a human agent. Use it when the caller asks for a person or you cannot help.",
+        description="Hands the caller over to a human agent. Use it when a person is asked for or you cannot help.",
         parameters={
             "type": "object",
             "properties": {
