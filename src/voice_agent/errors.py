@@ -5,6 +5,7 @@
 ├── ``CallerError``     the far side broke the contract (bad frame, bad parameter): ends or refuses that call only
 ├── ``ProviderError``   a speech, language or embedding service failed; ``category`` says how, ``retryable`` says what next
 ├── ``StoreError``      the database could not be asked or did not answer
+├── ``CallError``       a call that we place ourselves (simulated caller) was refused, lost, or not answered in time
 ├── ``ToolError``       a tool could not do its work (a business answer such as "no such order" is *not* an error)
 └── ``BugError``        an invariant of our own does not hold
 
@@ -56,6 +57,10 @@ class ProviderError(VoiceAgentError):
 
 class StoreError(VoiceAgentError):
     """The database could not be asked, or did not answer. Its text holds no statement and no parameter."""
+
+
+class CallError(VoiceAgentError):
+    """A call that we place ourselves was refused, was lost, or did not get the answer it waited for in time."""
 
 
 class ToolError(VoiceAgentError):
