@@ -9,9 +9,8 @@ from typing import Any
 
 from voice_agent.models import CallId
 
-
 #: Marks tools whose arguments hold a secret: nothing about a call but its outcome may be written anywhere.
-SECRET_TAG = "secret"
+SENSITIVE_TAG = "sensitive"
 
 
 class IdentityLevel(StrEnum):

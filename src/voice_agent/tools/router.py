@@ -21,7 +21,7 @@ from voice_agent.clock import Clock
 from voice_agent.config import ToolSettings
 from voice_agent.errors import BugError, ProviderError
 from voice_agent.models import ToolCall, ToolResult, ToolStatus
-from voice_agent.tools.base import SECRET_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
+from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.circuit_breaker import BreakerState, CircuitBreaker
 from voice_agent.tools.registry import ToolRegistry
 
@@ -172,7 +172,7 @@ def _log_failure(tool: Tool, context: ToolContext, error: Exception, attempt: in
         call_id=context.call_id,
         attempt=attempt,
         error_type=type(error).__name__,
-        error="(hidden)" if SECRET_TAG in tool.tags else str(error)[:200],
+        error="(hidden)" if SENSITIVE_TAG in tool.tags else str(error)[:200],
     )
 
 

@@ -1,7 +1,7 @@
 """The check of a caller's PIN: the protocol, a guard around it, and the declaration of the tool ``verify_pin``.
 
 The call uses ``GuardedPinVerifier`` directly, so that the digits pass from the machine's secret to the store and
-through nothing else. The tool exists for the registry's sake (it is listed, audited, and refused to the language model).
+through nothing else. The tool exists for the registry's sake: it is listed, audited, and refused to the language model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from voice_agent.clock import Clock
 from voice_agent.config import ToolSettings
 from voice_agent.models import SecretOutcome
-from voice_agent.tools.base import SECRET_TAG, Tool, ToolAnswer, ToolContext
+from voice_agent.tools.base import SENSITIVE_TAG, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.circuit_breaker import CircuitBreaker
 
 #: One check takes 20–60 ms; more than this means that the database hangs.
@@ -76,5 +76,5 @@ def verify_pin_tool(verifier: PinVerifier) -> Tool:
         timeout_s=_TIMEOUT_S,
         read_only=False,
         model_callable=False,
-        tags=frozenset({SECRET_TAG}),
+        tags=frozenset({SENSITIVE_TAG}),
     )
