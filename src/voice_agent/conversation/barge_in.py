@@ -1,0 +1,64 @@
+"""Is this an interruption? The verdict on speech heard while the agent thinks or speaks.
+
+Theory of operation: the first evidence of speech pauses the agent (cheap and reversible); this verdict then decides
+whether it stops for good or goes on where it paused. Words decide where there are any; duration decides where there
+are none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from voice_agent.conversation.endpointing import words_of
+from voice_agent.conversation.locales import LocaleProfile
+
+
+class Verdict(StrEnum):
+    INTERRUPTION = "interruption"
+    NOT_INTERRUPTION = "not_interruption"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class BargeInDecision:
+    verdict: Verdict
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class BargeInSettings:
+    """``pause_s`` of speech pauses the agent, ``commit_s`` stops it unless it sounds like a backchannel, and nothing
+    is held undecided longer than ``patience_s``."""
+
+    pause_s: float = 0.096
+    commit_s: float = 0.6
+    patience_s: float = 2.0
+
+
+def judge(
+    text: str,
+    *,
+    final: bool,
+    voiced_s: float,
+    answers_question: bool,
+    locale: LocaleProfile,
+    settings: BargeInSettings,
+) -> BargeInDecision:
+    """``text`` is the newest hypothesis (``final``: speech ended and this is all of it); ``voiced_s`` how long the
+    speech lasts; ``answers_question`` whether the agent has just asked something that "yes" would answer."""
+    words = words_of(text)
+    backchannel = bool(words) and (" ".join(words) in locale.backchannels or all(w in locale.backchannels for w in words))
+    if backchannel and answers_question and any(word in locale.yes_no_words for word in words):
+        return BargeInDecision(Verdict.INTERRUPTION, "answer")
+    if any(word in locale.stop_words for word in words):
+        return BargeInDecision(Verdict.INTERRUPTION, "stop_word")
+    if words and not backchannel and (final or len(words) >= 2):
+        return BargeInDecision(Verdict.INTERRUPTION, "words")
+    if final:
+        return BargeInDecision(Verdict.NOT_INTERRUPTION, "backchannel" if backchannel else "noise")
+    if voiced_s >= settings.patience_s:
+        return BargeInDecision(Verdict.INTERRUPTION, "duration")
+    if words and not backchannel and voiced_s >= settings.commit_s:
+        return BargeInDecision(Verdict.INTERRUPTION, "words")
+    return BargeInDecision(Verdict.UNDECIDED, "backchannel" if backchannel else "no_words")

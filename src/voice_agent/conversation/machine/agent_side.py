@@ -1,0 +1,137 @@
+"""The agent's side of a turn: the reply is written, spoken, played, finished or failed."""
+
+from __future__ import annotations
+
+from voice_agent.conversation.commands import CancelReason, Purpose
+from voice_agent.conversation.events import (
+    LlmFinished,
+    LlmStarted,
+    PlayoutAdvanced,
+    PlayoutStarted,
+    ReplyFailed,
+    ReplyFinished,
+    SegmentWritten,
+    SynthesisBegan,
+    SynthesisFinished,
+    SynthesisStarted,
+    ToolReturned,
+    ToolStarted,
+)
+from voice_agent.conversation.machine.context import CallContext
+from voice_agent.conversation.machine.decisions import Decisions
+from voice_agent.conversation.machine.reply import AgentReply
+from voice_agent.conversation.machine.timers import Timer
+from voice_agent.conversation.states import AgentState, AgentTrigger, CallState
+from voice_agent.models import CallOutcome, PolicyReason, ToolStatus
+
+ReplyEvent = (
+    LlmStarted
+    | SegmentWritten
+    | LlmFinished
+    | ToolStarted
+    | ToolReturned
+    | SynthesisStarted
+    | SynthesisBegan
+    | SynthesisFinished
+    | PlayoutStarted
+    | PlayoutAdvanced
+    | ReplyFinished
+    | ReplyFailed
+)
+
+
+class AgentSide:
+    """Handlers of a reply's events. Events of a reply that is no longer current are dropped here, and only here; a
+    finished tool call keeps its result all the same."""
+
+    def __init__(self, context: CallContext, decisions: Decisions) -> None:
+        self._ctx = context
+        self._decisions = decisions
+
+    def handle(self, event: ReplyEvent, now: float) -> None:
+        ctx = self._ctx
+        if isinstance(event, ToolReturned):
+            self._keep_result(event)
+        reply = ctx.reply
+        if reply is None or reply.reply_id != event.reply_id:
+            return
+        match event:
+            case SegmentWritten():
+                reply.write(event.index, event.text)
+            case SynthesisFinished():
+                reply.measured(event.index, event.duration_s)
+            case ToolStarted():
+                ctx.open_calls[event.tool_call.call_id] = event.tool_call
+            case ToolReturned():
+                self._tool_returned(event, reply, now)
+            case PlayoutStarted():
+                reply.playing = True
+                reply.advance(0.0, now)
+                ctx.timers.clear(Timer.TURN_TIMEOUT)
+                ctx.move_agent(AgentTrigger.SPEAK)
+            case PlayoutAdvanced():
+                reply.advance(event.heard_s, now)
+            case ReplyFinished():
+                self._finished(event, reply, now)
+            case ReplyFailed():
+                self._failed(event, reply, now)
+            case LlmStarted() | LlmFinished() | SynthesisStarted() | SynthesisBegan():
+                pass  # facts for the log; nothing is decided on them
+
+    def turn_timeout(self, now: float) -> None:
+        """The turn has produced no audio in time."""
+        ctx = self._ctx
+        if ctx.agent is AgentState.THINKING:
+            ctx.drop_reply(CancelReason.TIMEOUT)
+            self._decisions.failed(ctx.locale.prompts.timeout, now)
+
+    def _keep_result(self, event: ToolReturned) -> None:
+        call = self._ctx.open_calls.pop(event.result.call_id, None)
+        if call is not None:
+            self._ctx.history.add_tool(call, event.result)
+
+    def _tool_returned(self, event: ToolReturned, reply: AgentReply, now: float) -> None:
+        ctx = self._ctx
+        result = event.result
+        if result.status is ToolStatus.DENIED and result.reason == "identity_required" and not ctx.verified:
+            self._decisions.ask_secret(reply.turn_id)
+        elif result.status is ToolStatus.FAILED:
+            ctx.failures += 1
+            reply.tool_failed = True
+            if ctx.failures >= ctx.settings.max_failures:
+                self._decisions.escalate(PolicyReason.REPEATED_FAILURES, now)
+        elif result.status is ToolStatus.OK and result.name == "transfer_to_human":
+            self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now)
+        elif result.status is ToolStatus.OK and result.name == "end_call":
+            reply.then_end = (CallOutcome.COMPLETED, "goodbye")
+
+    def _finished(self, event: ReplyFinished, reply: AgentReply, now: float) -> None:
+        ctx = self._ctx
+        ctx.timers.clear(Timer.TURN_TIMEOUT)
+        text = reply.full_text()
+        if not text and reply.then_end is None:
+            ctx.reply = None
+            ctx.move_agent(AgentTrigger.STOP)
+            self._decisions.failed(ctx.locale.prompts.failure, now)
+            return
+        ctx.remember(reply, text, interrupted=False)
+        if reply.turn_id is not None:
+            ctx.answered += 1
+        if reply.purpose is Purpose.ANSWER and not reply.tool_failed:
+            ctx.failures = 0
+        if ctx.turn is not None:
+            ctx.turn.contest = False
+        ctx.settle_agent(now, text)
+        if reply.then_end is not None:
+            ctx.end(*reply.then_end)
+
+    def _failed(self, event: ReplyFailed, reply: AgentReply, now: float) -> None:
+        ctx = self._ctx
+        ctx.remember(reply, reply.heard_text(event.heard_s), interrupted=True)
+        ctx.reply = None
+        ctx.timers.clear(Timer.TURN_TIMEOUT)
+        ctx.move_agent(AgentTrigger.STOP)
+        if reply.then_end is not None:
+            ctx.end(*reply.then_end)
+        elif ctx.call is CallState.ACTIVE:
+            self._decisions.failed(ctx.locale.prompts.failure, now)

@@ -1,0 +1,302 @@
+"""The caller's side of a turn: speech, words and keys, until the turn is committed, merged or dropped.
+
+Joint rules with the agent's side:
+1. Speech over a speaking agent *contests* its reply: after ``pause_s`` the playout pauses; the verdict of
+   ``barge_in.judge`` then stops the reply for good or lets it go on where it paused.
+2. Speech while the agent thinks holds the coming audio back at once; if it is real, the caller goes on with the same
+   turn: the pending answer is dropped and the earlier words are carried into this turn.
+3. A reply that is not interruptible is never contested; what was said over it is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voice_agent.conversation.barge_in import BargeInDecision, Verdict, judge
+from voice_agent.conversation.commands import (
+    CancelReason,
+    CommitTurn,
+    DropTurn,
+    FinaliseTranscript,
+    OpenTurn,
+    ResumePlayout,
+    ScoreTurn,
+    StopForBargeIn,
+)
+from voice_agent.conversation.endpointing import needed_silence
+from voice_agent.conversation.events import (
+    DtmfReceived,
+    SpeechStarted,
+    SpeechStopped,
+    TranscriptFinal,
+    TranscriptPartial,
+    TurnScored,
+)
+from voice_agent.conversation.machine.context import CallContext, CallerTurn
+from voice_agent.conversation.machine.timers import Timer
+from voice_agent.conversation.questions import open_question
+from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState, CallerTrigger, CallState
+from voice_agent.models import OpenQuestion
+
+OnCommit = Callable[[CallerTurn, float], None]
+OnUnheard = Callable[[float], None]
+
+# Speech this long that gives no words was probably meant for us.
+_UNHEARD_SPEECH_S = 0.8
+
+
+class CallerSide:
+    """Handlers of the caller's events; ``on_commit`` receives each finished turn, ``on_unheard`` speech without words."""
+
+    def __init__(self, context: CallContext, on_commit: OnCommit, on_unheard: OnUnheard) -> None:
+        self._ctx = context
+        self._on_commit = on_commit
+        self._on_unheard = on_unheard
+
+    # Speech
+
+    def speech_started(self, event: SpeechStarted, now: float) -> None:
+        ctx = self._ctx
+        if ctx.call is not CallState.ACTIVE:
+            return
+        ctx.timers.clear(Timer.END_OF_TURN, Timer.FINAL_LATE, Timer.IDLE, Timer.SECRET)
+        ctx.idle_prompts = 0
+        turn = ctx.turn or self._open_turn(now)
+        ctx.move_caller(CallerTrigger.ONSET)
+        turn.onset_at = now - event.voiced_s
+        turn.has_final = False
+        turn.score = None
+        if ctx.agent is AgentState.IDLE or ctx.checking_secret:
+            return
+        turn.over_agent = turn.over_agent or ctx.agent is AgentState.SPEAKING
+        if ctx.reply is not None and not ctx.reply.interruptible:
+            return
+        turn.contest = True
+        if ctx.agent is AgentState.THINKING:
+            ctx.timers.clear(Timer.TURN_TIMEOUT)
+            if ctx.reply is not None:
+                ctx.pause_reply(ctx.reply)
+        else:
+            ctx.timers.set(Timer.BARGE_PAUSE, turn.onset_at + ctx.settings.barge_in.pause_s)
+        ctx.timers.set(Timer.BARGE_COMMIT, turn.onset_at + ctx.settings.barge_in.commit_s)
+
+    def speech_stopped(self, event: SpeechStopped, now: float) -> None:
+        ctx = self._ctx
+        turn = ctx.turn
+        if turn is None or ctx.caller is not CallerState.SPEAKING:
+            return
+        ctx.move_caller(CallerTrigger.PAUSE)
+        turn.last_voiced_at = now - event.silence_s
+        ctx.timers.clear(Timer.BARGE_PAUSE, Timer.BARGE_COMMIT)
+        ctx.timers.set(Timer.FINAL_LATE, now + ctx.settings.final_deadline_s)
+        ctx.emit(FinaliseTranscript(turn.utterance_id))
+        ctx.emit(ScoreTurn(turn.utterance_id))
+
+    def partial(self, event: TranscriptPartial, now: float) -> None:
+        turn = self._current(event.utterance_id)
+        if turn is not None and event.text and not turn.has_final:
+            turn.text = event.text
+            if turn.contest:
+                self._weigh(turn, now, final=False)
+
+    def final(self, event: TranscriptFinal, now: float) -> None:
+        turn = self._current(event.utterance_id)
+        if turn is None:
+            return
+        turn.text = event.text
+        turn.secret_digits = event.secret_digits
+        if self._ctx.caller is not CallerState.PAUSED:  # the caller went on: this final is only a better partial
+            return
+        turn.has_final = True
+        self._ctx.timers.clear(Timer.FINAL_LATE)
+        self._settle(turn, now)
+
+    def scored(self, event: TurnScored, now: float) -> None:
+        turn = self._current(event.utterance_id)
+        if turn is not None and self._ctx.caller is CallerState.PAUSED:
+            turn.score = event.probability
+            if turn.has_final:
+                self._settle(turn, now)
+
+    def final_late(self, now: float) -> None:
+        """The recogniser's final is overdue: the newest partial stands in for it."""
+        turn = self._ctx.turn
+        if turn is not None:
+            turn.has_final = True
+            self._settle(turn, now)
+
+    # Keys
+
+    def key(self, event: DtmfReceived, now: float) -> None:
+        """A key outside of a secret: digits gather into a turn, ``#`` ends it, ``*`` starts the number again."""
+        ctx = self._ctx
+        if ctx.call is not CallState.ACTIVE or ctx.checking_secret:
+            return
+        if ctx.reply is not None and not ctx.reply.interruptible:
+            return
+        ctx.idle_prompts = 0
+        ctx.timers.clear(Timer.IDLE)
+        turn = ctx.turn or self._open_turn(now)
+        if ctx.agent is not AgentState.IDLE:
+            self._interrupt(turn, "keypad", now)
+        if event.key == "*":
+            turn.keys = ""
+        elif event.key != "#":
+            turn.keys += event.key
+        if event.key == "#":
+            self.keys_done(now)
+        else:
+            ctx.timers.set(Timer.KEYS, now + ctx.settings.key_gap_s)
+
+    def keys_done(self, now: float) -> None:
+        ctx = self._ctx
+        ctx.timers.clear(Timer.KEYS)
+        if ctx.turn is not None and ctx.caller is CallerState.SILENT:
+            if ctx.turn.full_text():
+                self._commit(ctx.turn, "keypad", 0.0, now)
+            else:
+                self._drop(ctx.turn, "no_keys", now)
+
+    # Timers
+
+    def pause_due(self, now: float) -> None:
+        ctx = self._ctx
+        if ctx.turn is not None and ctx.turn.contest and ctx.reply is not None:
+            ctx.reply.advance(ctx.reply.heard_by(now), now)
+            ctx.pause_reply(ctx.reply)
+
+    def verdict_due(self, now: float) -> None:
+        turn = self._ctx.turn
+        if turn is not None and turn.contest:
+            self._weigh(turn, now, final=False)
+            if turn.contest:
+                self._ctx.timers.set(Timer.BARGE_COMMIT, now + self._ctx.settings.barge_in.pause_s)
+
+    def end_of_turn_due(self, now: float) -> None:
+        if self._ctx.turn is not None:
+            self._settle(self._ctx.turn, now)
+
+    def monologue_due(self, now: float) -> None:
+        """Nobody speaks this long into a telephone: take what there is."""
+        turn = self._ctx.turn
+        if turn is not None:
+            if turn.full_text():
+                self._commit(turn, "monologue", 0.0, now)
+            else:
+                self._drop(turn, "monologue", now)
+
+    # Decisions
+
+    def _open_turn(self, now: float) -> CallerTurn:
+        ctx = self._ctx
+        turn = ctx.new_turn(now)
+        ctx.timers.set(Timer.MONOLOGUE, now + ctx.settings.max_utterance_s)
+        ctx.emit(OpenTurn(turn.turn_id, turn.utterance_id))
+        return turn
+
+    def _current(self, utterance_id: int) -> CallerTurn | None:
+        turn = self._ctx.turn
+        return turn if turn is not None and turn.utterance_id == utterance_id else None
+
+    def _settle(self, turn: CallerTurn, now: float) -> None:
+        """The caller is silent and a final exists: interruption or not, finished or not."""
+        ctx = self._ctx
+        if turn.contest or turn.over_agent:
+            decision = self._judge(turn, now, final=True)
+            if decision.verdict is Verdict.NOT_INTERRUPTION and turn.secret_digits == 0 and not turn.carried_text:
+                self._drop(turn, decision.rule, now)
+                return
+            if turn.contest:
+                self._interrupt(turn, decision.rule, now)
+        if not turn.full_text():
+            voiced_s = turn.last_voiced_at - turn.onset_at
+            self._drop(turn, "no_words", now)
+            if voiced_s >= _UNHEARD_SPEECH_S and ctx.agent is AgentState.IDLE:
+                self._on_unheard(now)
+            return
+        needed = needed_silence(
+            turn.full_text(),
+            probability=turn.score,
+            question=ctx.waiting_for,
+            secret_digits=turn.secret_digits + ctx.secret.digits if ctx.secret.collecting else None,
+            locale=ctx.locale,
+            settings=ctx.settings.endpointing,
+        )
+        due = turn.last_voiced_at + needed.wait_s
+        if due <= now:
+            self._commit(turn, needed.rule, needed.wait_s, now)
+        else:
+            ctx.timers.set(Timer.END_OF_TURN, due)
+
+    def _weigh(self, turn: CallerTurn, now: float, *, final: bool) -> None:
+        decision = self._judge(turn, now, final=final)
+        if decision.verdict is Verdict.INTERRUPTION:
+            self._interrupt(turn, decision.rule, now)
+
+    def _judge(self, turn: CallerTurn, now: float, *, final: bool) -> BargeInDecision:
+        ctx = self._ctx
+        if ctx.reply is not None:
+            asked = open_question(ctx.reply.heard_text(ctx.reply.heard_by(now)), ctx.locale.tag)
+        else:
+            asked = ctx.waiting_for
+        return judge(
+            turn.text,
+            final=final,
+            voiced_s=(turn.last_voiced_at if ctx.caller is CallerState.PAUSED else now) - turn.onset_at,
+            answers_question=asked is OpenQuestion.YES_NO,
+            locale=ctx.locale,
+            settings=ctx.settings.barge_in,
+        )
+
+    def _interrupt(self, turn: CallerTurn, rule: str, now: float) -> None:
+        """The speech is real: end what the agent was doing and listen."""
+        ctx = self._ctx
+        turn.contest = False
+        ctx.timers.clear(Timer.BARGE_PAUSE, Timer.BARGE_COMMIT, Timer.TURN_TIMEOUT)
+        reply = ctx.reply
+        if reply is not None and reply.playing:
+            heard_text = reply.heard_text(reply.heard_by(now))
+            ctx.emit(StopForBargeIn(reply.reply_id, heard_text, rule))
+            ctx.remember(reply, heard_text, interrupted=True)
+            ctx.reply = None
+            ctx.waiting_for = open_question(heard_text, ctx.locale.tag) if heard_text else OpenQuestion.NONE
+            ctx.move_agent(AgentTrigger.STOP)
+            return
+        answering = ctx.deciding is not None or (reply is not None and reply.turn_id is not None)
+        ctx.drop_reply(CancelReason.MERGED)
+        if answering:
+            turn.carried_text = " ".join(part for part in (ctx.history.take_back_caller(), turn.carried_text) if part)
+
+    def _commit(self, turn: CallerTurn, rule: str, waited_s: float, now: float) -> None:
+        ctx = self._ctx
+        if turn.contest:
+            self._interrupt(turn, rule, now)
+        if ctx.agent is not AgentState.IDLE:  # said over a passage that may not be interrupted, or while a PIN is checked
+            self._drop(turn, "not_interruptible", now)
+            return
+        self._close(turn)
+        ctx.turns_taken += 1
+        ctx.emit(CommitTurn(turn.turn_id, turn.full_text(), rule, waited_s))
+        self._on_commit(turn, now)
+
+    def _drop(self, turn: CallerTurn, rule: str, now: float) -> None:
+        ctx = self._ctx
+        self._close(turn)
+        ctx.emit(DropTurn(turn.turn_id, rule))
+        reply = ctx.reply
+        if reply is not None and reply.paused:
+            reply.paused = False
+            reply.heard_at = now
+            ctx.emit(ResumePlayout(reply.reply_id))
+        if ctx.agent is AgentState.THINKING and not ctx.checking_secret and (reply is None or not reply.playing):
+            ctx.timers.set(Timer.TURN_TIMEOUT, now + ctx.settings.turn_timeout_s)
+        ctx.arm_idle(now)
+
+    def _close(self, turn: CallerTurn) -> None:
+        ctx = self._ctx
+        turn.contest = False
+        ctx.turn = None
+        ctx.move_caller(CallerTrigger.SETTLE)
+        ctx.timers.clear(
+            Timer.END_OF_TURN, Timer.FINAL_LATE, Timer.BARGE_PAUSE, Timer.BARGE_COMMIT, Timer.MONOLOGUE, Timer.KEYS
+        )

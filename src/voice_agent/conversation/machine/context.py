@@ -1,0 +1,210 @@
+"""The machine's state and the few primitive moves that every part of it uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from voice_agent.conversation import states
+from voice_agent.conversation.commands import (
+    CancelReason,
+    CancelReply,
+    Command,
+    EndCall,
+    PausePlayout,
+    Purpose,
+    Say,
+    StartReply,
+)
+from voice_agent.conversation.history import DialogueHistory
+from voice_agent.conversation.locales import LocaleProfile, resolve_locale
+from voice_agent.conversation.machine.reply import AgentReply
+from voice_agent.conversation.machine.settings import MachineSettings
+from voice_agent.conversation.machine.timers import Timer, Timers
+from voice_agent.conversation.questions import open_question
+from voice_agent.conversation.states import (
+    AgentState,
+    AgentTrigger,
+    CallerState,
+    CallerTrigger,
+    CallState,
+    CallTrigger,
+)
+from voice_agent.models import (
+    CallId,
+    CallOutcome,
+    OpenQuestion,
+    PolicyReason,
+    ReplyId,
+    ToolCall,
+    TurnId,
+    UtteranceId,
+)
+
+
+@dataclass(slots=True)
+class CallerTurn:
+    """What the caller is saying now. Times are call seconds.
+
+    ``carried_text`` is an earlier turn that this one continues; ``onset_at`` belongs to the newest burst of speech;
+    ``contest`` is true while it is undecided whether this speech interrupts the agent; ``over_agent`` stays true once the
+    turn began while the agent spoke.
+    """
+
+    turn_id: TurnId
+    utterance_id: UtteranceId
+    opened_at: float
+    carried_text: str = ""
+    text: str = ""
+    keys: str = ""
+    has_final: bool = False
+    score: float | None = None
+    secret_digits: int = 0
+    onset_at: float = 0.0
+    last_voiced_at: float = 0.0
+    contest: bool = False
+    over_agent: bool = False
+
+    def full_text(self) -> str:
+        return " ".join(part for part in (self.carried_text, self.text, self.keys) if part).strip()
+
+
+@dataclass(slots=True)
+class SecretCapture:
+    """Collecting a PIN: ``digits`` counts what the call's vault holds; ``request`` is what was asked before."""
+
+    collecting: bool = False
+    digits: int = 0
+    request: str | None = None
+    misses: int = 0
+
+
+@dataclass(slots=True)
+class CallContext:
+    settings: MachineSettings
+    locale: LocaleProfile = field(default_factory=lambda: resolve_locale(""))
+    call_id: CallId = CallId("")
+    caller_id: str = ""
+    verified: bool = False
+    call: CallState = CallState.CONNECTING
+    caller: CallerState = CallerState.SILENT
+    agent: AgentState = AgentState.IDLE
+    waiting_for: OpenQuestion = OpenQuestion.NONE
+    history: DialogueHistory = field(default_factory=DialogueHistory)
+    timers: Timers = field(default_factory=Timers)
+    secret: SecretCapture = field(default_factory=SecretCapture)
+    turn: CallerTurn | None = None
+    deciding: TurnId | None = None
+    checking_secret: bool = False
+    reply: AgentReply | None = None
+    failures: int = 0
+    turns_taken: int = 0
+    answered: int = 0
+    idle_prompts: int = 0
+    open_calls: dict[str, ToolCall] = field(default_factory=dict)
+    handover_reason: PolicyReason = PolicyReason.NONE
+    handover_preface: tuple[str, ...] = ()
+    out: list[Command] = field(default_factory=list)
+    _last_turn: int = 0
+    _last_reply: int = 0
+
+    def emit(self, command: Command) -> None:
+        self.out.append(command)
+
+    def move_caller(self, trigger: CallerTrigger) -> None:
+        self.caller = states.advance(states.CALLER_TABLE, self.caller, trigger)
+
+    def move_agent(self, trigger: AgentTrigger) -> None:
+        self.agent = states.advance(states.AGENT_TABLE, self.agent, trigger)
+
+    def move_call(self, trigger: CallTrigger) -> None:
+        self.call = states.advance(states.CALL_TABLE, self.call, trigger)
+
+    def new_turn(self, now: float) -> CallerTurn:
+        self._last_turn += 1
+        self.turn = CallerTurn(TurnId(self._last_turn), UtteranceId(self._last_turn), opened_at=now, last_voiced_at=now)
+        return self.turn
+
+    def latest_turn(self) -> TurnId:
+        return TurnId(self._last_turn)
+
+    def say(
+        self,
+        segments: tuple[str, ...],
+        purpose: Purpose,
+        *,
+        turn_id: TurnId | None = None,
+        interruptible: bool = True,
+        then_end: tuple[CallOutcome, str] | None = None,
+    ) -> None:
+        """Speak fixed text in place of whatever reply there is."""
+        reply = self._begin_reply(purpose, turn_id, interruptible=interruptible, then_end=then_end)
+        self.emit(Say(reply.reply_id, segments, purpose, interruptible))
+        self._hold_if_contested(reply)
+
+    def start_reply(self, turn_id: TurnId, *, lead_in: str = "") -> None:
+        """Let the language model answer the dialogue so far."""
+        reply = self._begin_reply(Purpose.ANSWER, turn_id, interruptible=True, then_end=None)
+        self.emit(StartReply(reply.reply_id, turn_id, self.waiting_for, self.verified, lead_in))
+        self._hold_if_contested(reply)
+
+    def _hold_if_contested(self, reply: AgentReply) -> None:
+        if self.turn is not None and self.turn.contest:
+            self.pause_reply(reply)
+
+    def pause_reply(self, reply: AgentReply) -> None:
+        if not reply.paused:
+            reply.paused = True
+            self.emit(PausePlayout(reply.reply_id))
+
+    def _begin_reply(
+        self,
+        purpose: Purpose,
+        turn_id: TurnId | None,
+        *,
+        interruptible: bool,
+        then_end: tuple[CallOutcome, str] | None,
+    ) -> AgentReply:
+        if then_end is None and self.reply is not None:
+            then_end = self.reply.then_end  # a call that was about to end still ends
+        self.drop_reply(CancelReason.SUPERSEDED)
+        self.timers.clear(Timer.IDLE)
+        self._last_reply += 1
+        self.reply = AgentReply(ReplyId(self._last_reply), purpose, turn_id, interruptible, then_end)
+        self.move_agent(AgentTrigger.THINK)
+        return self.reply
+
+    def drop_reply(self, reason: CancelReason) -> None:
+        """Cancel the reply, if there is one, for another reason than an interruption; what was heard of it stays."""
+        reply = self.reply
+        self.deciding = None
+        if reply is not None:
+            self.emit(CancelReply(reply.reply_id, reason))
+            self.remember(reply, reply.heard_text(reply.heard_s), interrupted=True)
+        self.reply = None
+        self.move_agent(AgentTrigger.STOP)
+
+    def remember(self, reply: AgentReply, heard_text: str, *, interrupted: bool) -> None:
+        self.history.add_agent(heard_text, interrupted=interrupted, aside=reply.purpose is Purpose.ASK_SECRET)
+
+    def settle_agent(self, now: float, heard_text: str) -> None:
+        """The agent has stopped talking: note what its words ask and wait for the caller."""
+        self.reply = None
+        self.move_agent(AgentTrigger.STOP)
+        if heard_text:
+            self.waiting_for = open_question(heard_text, self.locale.tag)
+        self.arm_idle(now)
+
+    def arm_idle(self, now: float) -> None:
+        if self.call is CallState.ACTIVE and self.agent is AgentState.IDLE and self.caller is CallerState.SILENT:
+            wait_s = self.settings.idle_hangup_s if self.idle_prompts else self.settings.idle_prompt_s
+            self.timers.set(Timer.IDLE, now + wait_s)
+
+    def end(self, outcome: CallOutcome, reason: str) -> None:
+        if self.call is CallState.ENDED:
+            return
+        if self.reply is not None:
+            self.drop_reply(CancelReason.ENDED)
+        self.timers.clear_all()
+        self.turn = None
+        self.move_call(CallTrigger.END)
+        self.emit(EndCall(outcome, reason))

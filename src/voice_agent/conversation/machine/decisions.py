@@ -1,0 +1,287 @@
+"""What to do with a finished turn: secrets, policy, answers, handovers and the ends of calls."""
+
+from __future__ import annotations
+
+from voice_agent.conversation import policy
+from voice_agent.conversation.commands import (
+    CancelReason,
+    CheckSecret,
+    Decide,
+    DiscardSecret,
+    DropTurn,
+    Escalate,
+    Purpose,
+    Understand,
+)
+from voice_agent.conversation.endpointing import words_of
+from voice_agent.conversation.events import SecretChecked, TransferFinished, TurnUnderstood
+from voice_agent.conversation.machine.context import CallContext, CallerTurn
+from voice_agent.conversation.machine.timers import Timer
+from voice_agent.conversation.states import AgentState, AgentTrigger, CallerTrigger, CallState, CallTrigger
+from voice_agent.models import (
+    CallOutcome,
+    ContextPacket,
+    OpenQuestion,
+    PolicyAction,
+    PolicyDecision,
+    PolicyReason,
+    SecretOutcome,
+    TurnId,
+)
+
+SECRET_PLACEHOLDER = "[PIN]"  # noqa: S105 - what stands in a transcript instead of the secret
+# A remark this short while a PIN is awaited ("hello?", "what?") gets the question again, not an answer.
+_SHORT_REMARK_WORDS = 3
+_ASKS_TO_REPEAT_PIN_AT_MOST = 2
+# A handover that is neither heard nor failed by then is stuck.
+_HANDOVER_LIMIT_S = 60.0
+
+
+class Decisions:
+    """Handlers from a committed turn to the command that answers it."""
+
+    def __init__(self, context: CallContext) -> None:
+        self._ctx = context
+
+    # Turns
+
+    def turn_committed(self, turn: CallerTurn, now: float) -> None:
+        ctx = self._ctx
+        if ctx.secret.collecting and turn.secret_digits:
+            self._collect(turn.secret_digits, now)
+            return
+        ctx.history.add_caller(turn.full_text())
+        ctx.move_agent(AgentTrigger.THINK)
+        ctx.timers.set(Timer.TURN_TIMEOUT, now + ctx.settings.turn_timeout_s)
+        if ctx.turns_taken > ctx.settings.max_turns:
+            self.escalate(PolicyReason.MAX_TURNS, now)
+            return
+        ctx.deciding = turn.turn_id
+        ctx.emit(Understand(turn.turn_id, turn.full_text()))
+
+    def turn_understood(self, event: TurnUnderstood, now: float) -> None:
+        ctx = self._ctx
+        if ctx.deciding != event.turn_id:
+            return
+        ctx.deciding = None
+        decision = policy.decide(
+            event.meanings, verified=ctx.verified, failures=ctx.failures, max_failures=ctx.settings.max_failures
+        )
+        ctx.emit(Decide(event.turn_id, decision))
+        self._act(event.turn_id, decision, now)
+
+    def not_understood(self, now: float) -> None:
+        """The meanings of the turn could not be found: treat it as plain, the tool router still guards identity."""
+        turn_id = self._ctx.deciding
+        if turn_id is not None:
+            self._ctx.deciding = None
+            decision = PolicyDecision(PolicyAction.CONTINUE, PolicyReason.NONE, 0.0, "unclassified")
+            self._ctx.emit(Decide(turn_id, decision))
+            self._act(turn_id, decision, now)
+
+    def unheard(self, now: float) -> None:
+        self._ctx.say(self._ctx.locale.prompts.not_heard, Purpose.FALLBACK)
+
+    def _act(self, turn_id: TurnId, decision: PolicyDecision, now: float) -> None:
+        ctx = self._ctx
+        prompts = ctx.locale.prompts
+        if decision.action is PolicyAction.BLOCK:
+            text = prompts.abuse if decision.reason is PolicyReason.ABUSE else prompts.blocked
+            ctx.say(text, Purpose.REFUSAL, turn_id=turn_id)
+        elif decision.action is PolicyAction.ESCALATE:
+            self.escalate(decision.reason, now)
+        elif decision.action is PolicyAction.AUTHENTICATE:
+            self.ask_secret(turn_id)
+        elif ctx.secret.collecting and self._is_short_remark():
+            ctx.secret.misses += 1
+            ctx.say(prompts.ask_pin_again, Purpose.ASK_SECRET, turn_id=turn_id)
+        else:
+            self._stop_collecting()
+            ctx.start_reply(turn_id)
+
+    def _is_short_remark(self) -> bool:
+        ctx = self._ctx
+        newest = ctx.history.requests()[-1:]
+        return (
+            ctx.secret.misses < _ASKS_TO_REPEAT_PIN_AT_MOST
+            and bool(newest)
+            and len(words_of(newest[0])) <= _SHORT_REMARK_WORDS
+        )
+
+    # Secrets
+
+    def ask_secret(self, turn_id: TurnId | None) -> None:
+        """Ask for the PIN and keep the newest request for afterwards."""
+        ctx = self._ctx
+        asked_before = ctx.secret.collecting
+        requests = ctx.history.requests()
+        ctx.secret.request = requests[-1] if requests else None
+        ctx.secret.collecting = True
+        ctx.secret.digits = 0
+        ctx.emit(DiscardSecret())
+        prompts = ctx.locale.prompts
+        ctx.waiting_for = OpenQuestion.PIN
+        ctx.say(prompts.ask_pin_again if asked_before else prompts.ask_pin, Purpose.ASK_SECRET, turn_id=turn_id)
+
+    def secret_key(self, now: float) -> None:
+        """A key of the PIN was pressed; the vault holds it. Unasked digits of an unknown caller count as a PIN too."""
+        ctx = self._ctx
+        if ctx.call is not CallState.ACTIVE or ctx.checking_secret or ctx.verified:
+            return
+        if ctx.reply is not None and not ctx.reply.interruptible:
+            return
+        if not ctx.secret.collecting:
+            ctx.secret.collecting = True
+            ctx.secret.digits = 0
+        if ctx.agent is not AgentState.IDLE:
+            ctx.drop_reply(CancelReason.SUPERSEDED)
+        if ctx.turn is not None:
+            ctx.emit(DropTurn(ctx.turn.turn_id, "keypad"))
+            ctx.turn = None
+            ctx.move_caller(CallerTrigger.SETTLE)
+        self._collect(1, now)
+
+    def secret_overdue(self, now: float) -> None:
+        """Some digits came and no more followed."""
+        if self._ctx.secret.collecting and self._ctx.secret.digits and not self._ctx.checking_secret:
+            self._ask_for_all_digits()
+
+    def _collect(self, digits: int, now: float) -> None:
+        ctx = self._ctx
+        expected = ctx.settings.secret_digits
+        ctx.timers.clear(Timer.IDLE)
+        total = digits if digits == expected else ctx.secret.digits + digits
+        if total > expected:
+            self._ask_for_all_digits()
+        elif total < expected:
+            ctx.secret.digits = total
+            ctx.timers.set(Timer.SECRET, now + ctx.settings.secret_patience_s)
+        else:
+            ctx.timers.clear(Timer.SECRET)
+            ctx.secret.digits = 0
+            ctx.history.add_caller(SECRET_PLACEHOLDER, aside=True)
+            ctx.checking_secret = True
+            ctx.move_agent(AgentTrigger.THINK)
+            ctx.emit(CheckSecret(expected))
+
+    def _ask_for_all_digits(self) -> None:
+        ctx = self._ctx
+        ctx.secret.digits = 0
+        ctx.timers.clear(Timer.SECRET)
+        ctx.emit(DiscardSecret())
+        text = tuple(s.format(expected=ctx.settings.secret_digits) for s in ctx.locale.prompts.pin_incomplete)
+        ctx.say(text, Purpose.ASK_SECRET)
+
+    def secret_checked(self, event: SecretChecked, now: float) -> None:
+        ctx = self._ctx
+        if not ctx.checking_secret or ctx.call is not CallState.ACTIVE:
+            return
+        ctx.checking_secret = False
+        ctx.secret.digits = 0
+        prompts = ctx.locale.prompts
+        if event.outcome is SecretOutcome.VERIFIED:
+            self._verified(now)
+        elif event.outcome is SecretOutcome.LOCKED:
+            self._stop_collecting()
+            self.escalate(PolicyReason.IDENTITY_LOCKED, now, preface=prompts.pin_locked)
+        elif event.outcome is SecretOutcome.UNAVAILABLE:
+            self._stop_collecting()
+            ctx.failures += 1
+            ctx.say(prompts.pin_unavailable, Purpose.FALLBACK)
+        else:  # a wrong PIN and an unknown caller sound the same, so that caller ids cannot be probed
+            ctx.say(prompts.pin_wrong, Purpose.ASK_SECRET)
+
+    def _verified(self, now: float) -> None:
+        ctx = self._ctx
+        ctx.verified = True
+        request = ctx.secret.request
+        self._stop_collecting()
+        ctx.waiting_for = OpenQuestion.NONE
+        accepted = ctx.locale.prompts.pin_accepted
+        if request is None:
+            ctx.say((accepted, ctx.locale.prompts.greeting[-1]), Purpose.ANSWER)
+        else:
+            ctx.start_reply(ctx.latest_turn(), lead_in=accepted)
+
+    def _stop_collecting(self) -> None:
+        ctx = self._ctx
+        if ctx.secret.collecting:
+            ctx.emit(DiscardSecret())
+        ctx.secret.collecting = False
+        ctx.secret.request = None
+        ctx.secret.digits = 0
+        ctx.secret.misses = 0
+        ctx.timers.clear(Timer.SECRET)
+
+    # Failures and ends
+
+    def failed(self, text: tuple[str, ...], now: float) -> None:
+        """A turn or tool failed: say so, or after too many in a row hand over."""
+        ctx = self._ctx
+        ctx.failures += 1
+        if ctx.call is CallState.TRANSFERRING:
+            ctx.end(CallOutcome.ESCALATED, ctx.handover_reason.value)
+        elif ctx.failures >= ctx.settings.max_failures:
+            self.escalate(PolicyReason.REPEATED_FAILURES, now)
+        else:
+            ctx.say(text, Purpose.FALLBACK)
+
+    def escalate(self, reason: PolicyReason, now: float, *, preface: tuple[str, ...] = ()) -> None:
+        ctx = self._ctx
+        if ctx.call is not CallState.ACTIVE:
+            return
+        if ctx.turn is not None:
+            ctx.emit(DropTurn(ctx.turn.turn_id, "handover"))
+            ctx.turn = None
+            ctx.move_caller(CallerTrigger.SETTLE)
+        if ctx.reply is not None:
+            ctx.drop_reply(CancelReason.SUPERSEDED)
+        ctx.deciding = None
+        ctx.timers.clear_all()
+        ctx.timers.set(Timer.TRANSFER, now + ctx.settings.transfer_deadline_s)
+        ctx.timers.set(Timer.TTL, now + _HANDOVER_LIMIT_S)
+        ctx.handover_reason = reason
+        ctx.handover_preface = preface
+        ctx.move_call(CallTrigger.TRANSFER)
+        if ctx.agent is AgentState.IDLE:
+            ctx.move_agent(AgentTrigger.THINK)
+        ctx.emit(Escalate(self._packet(reason)))
+
+    def transfer_finished(self, event: TransferFinished, now: float) -> None:
+        ctx = self._ctx
+        if ctx.call is not CallState.TRANSFERRING or ctx.reply is not None:
+            return
+        ctx.timers.clear(Timer.TRANSFER)
+        prompts = ctx.locale.prompts
+        outcome = CallOutcome.ESCALATED
+        if event.receipt is None:
+            text, outcome = prompts.handover_failed, CallOutcome.ERROR
+        elif event.receipt.connected:
+            text = prompts.handover_connected
+        else:
+            text = tuple(s.format(reference=event.receipt.reference) for s in prompts.handover_callback)
+        then_end = (outcome, ctx.handover_reason.value)
+        ctx.say(ctx.handover_preface + text, Purpose.HANDOVER, interruptible=False, then_end=then_end)
+
+    def _packet(self, reason: PolicyReason) -> ContextPacket:
+        ctx = self._ctx
+        requests = ctx.history.requests()
+        tools = ctx.history.tool_results()
+        parts = [
+            f"Caller {'verified by PIN' if ctx.verified else 'not verified'}.",
+            f"First asked: {requests[0]}" if requests else "The caller has not asked anything yet.",
+        ]
+        if len(requests) > 1:
+            parts.append(f"Last said: {requests[-1]}")
+        if tools:
+            parts.append("Tools used: " + ", ".join(f"{r.name} ({r.status.value})" for r in tools) + ".")
+        return ContextPacket(
+            call_id=ctx.call_id,
+            caller_id=ctx.caller_id,
+            verified=ctx.verified,
+            locale=ctx.locale.tag,
+            reason=reason,
+            summary=" ".join(parts),
+            transcript=ctx.history.transcript(),
+            tool_results=tools,
+        )

@@ -1,0 +1,29 @@
+"""Everything the machine may be told; plain numbers, so that a log header can carry them for a replay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from voice_agent.conversation.barge_in import BargeInSettings
+from voice_agent.conversation.endpointing import EndpointingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSettings:
+    """Durations in seconds. ``final_deadline_s`` is how long a recogniser's final may take after a pause before the
+    partial stands in; ``key_gap_s`` ends a number typed on the keypad."""
+
+    endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
+    barge_in: BargeInSettings = field(default_factory=BargeInSettings)
+    turn_timeout_s: float = 5.0
+    final_deadline_s: float = 1.5
+    key_gap_s: float = 2.5
+    idle_prompt_s: float = 12.0
+    idle_hangup_s: float = 12.0
+    secret_patience_s: float = 4.0
+    transfer_deadline_s: float = 3.0
+    session_ttl_s: float = 1800.0
+    max_turns: int = 50
+    max_failures: int = 3
+    secret_digits: int = 4
+    max_utterance_s: float = 60.0

@@ -1,0 +1,47 @@
+"""Named deadlines; the session arms one real timer for the earliest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Timer(StrEnum):
+    END_OF_TURN = "end_of_turn"
+    FINAL_LATE = "final_late"
+    BARGE_PAUSE = "barge_pause"
+    BARGE_COMMIT = "barge_commit"
+    TURN_TIMEOUT = "turn_timeout"
+    MONOLOGUE = "monologue"
+    KEYS = "keys"
+    SECRET = "secret"  # noqa: S105 - a timer, not a password
+    IDLE = "idle"
+    TRANSFER = "transfer"
+    TTL = "ttl"
+
+
+@dataclass(slots=True)
+class Timers:
+    _due: dict[Timer, float] = field(default_factory=dict)
+
+    def set(self, timer: Timer, at: float) -> None:
+        self._due[timer] = at
+
+    def clear(self, *timers: Timer) -> None:
+        for timer in timers:
+            self._due.pop(timer, None)
+
+    def clear_all(self) -> None:
+        self._due.clear()
+
+    def next(self) -> float | None:
+        return min(self._due.values(), default=None)
+
+    def take_due(self, now: float) -> Timer | None:
+        """Removes and gives the earliest timer that is due; ties go by name, so that a replay agrees."""
+        due = [(at, timer) for timer, at in self._due.items() if at <= now]
+        if not due:
+            return None
+        timer = min(due)[1]
+        del self._due[timer]
+        return timer
