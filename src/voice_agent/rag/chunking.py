@@ -1,0 +1,136 @@
+"""Cuts a document into passages that can be read out: a section's whole sentences, a few at a time.
+
+A passage never mixes two sections and never cuts a sentence; only one longer than a whole passage is cut, between
+words. It carries the document's title and its section's heading, which say what "it" and "this" in the text are about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+#: Grows with every change that gives other passages, so that stored documents are cut anew.
+CHUNKING_VERSION = "1"
+
+#: About 25 seconds of speech: more would not be listened to, and longer passages match questions less sharply.
+PASSAGE_WORDS = 60
+
+_SENTENCE_END = re.compile(r"""(?<=[.!?])["')\]]*\s+(?=["'(\[]?[A-Z0-9])""")
+#: A full stop after these ends no sentence, even before a capital or a digit.
+_ABBREVIATION = re.compile(r"(?:\b(?:a\.m|p\.m|e\.g|i\.e|etc|vs|no|nr|approx|mr|mrs|ms|dr|st|inc|co|u\.s))\.$", re.I)
+_HEADING = re.compile(r"(#{1,6})\s+(.*?)(?:\s+#*)?\s*$")
+_LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)])\s+(.*)$")
+_TABLE_RULE = re.compile(r"[\s:|-]+$")
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
+_INLINE = (
+    (re.compile(r"<!--.*?-->", re.S), ""),
+    (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
+    (re.compile(r"\[([^\]]+)\]\([^)]*\)"), r"\1"),
+    (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<!\w)([*_])(?=\S)(.+?)(?<=\S)\1(?!\w)"), r"\2"),
+    (re.compile(r"`([^`]*)`"), r"\1"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One passage. ``heading`` is empty before a document's first section."""
+
+    title: str
+    heading: str
+    text: str
+
+
+def chunk_markdown(markdown: str, fallback_title: str) -> tuple[Chunk, ...]:
+    """The passages of a Markdown text, in order. ``fallback_title`` serves where there is no first-level heading."""
+    title = fallback_title
+    heading = ""
+    chunks: list[Chunk] = []
+    titled = False
+    for level, content in _blocks(markdown):
+        if level == 1 and not titled:
+            title, heading, titled = content, "", True
+        elif level:
+            heading = content
+        else:
+            chunks.extend(Chunk(title, heading, text) for text in _pack(split_sentences(content)))
+    return tuple(chunks)
+
+
+def split_sentences(text: str) -> list[str]:
+    """Whole sentences; abbreviations such as "p.m." do not end one."""
+    sentences: list[str] = []
+    for part in _SENTENCE_END.split(" ".join(text.split())):
+        if sentences and _ABBREVIATION.search(sentences[-1]):
+            sentences[-1] += " " + part
+        elif part:
+            sentences.append(part)
+    return sentences
+
+
+def _pack(sentences: Sequence[str]) -> Iterator[str]:
+    """Joins sentences while they fit into a passage."""
+    held: list[str] = []
+    words = 0
+    for sentence in _bounded(sentences):
+        count = len(sentence.split())
+        if held and words + count > PASSAGE_WORDS:
+            yield " ".join(held)
+            held, words = [], 0
+        held.append(sentence)
+        words += count
+    if held:
+        yield " ".join(held)
+
+
+def _bounded(sentences: Sequence[str]) -> Iterator[str]:
+    for sentence in sentences:
+        words = sentence.split()
+        for start in range(0, len(words), PASSAGE_WORDS):
+            yield " ".join(words[start : start + PASSAGE_WORDS])
+
+
+def _blocks(markdown: str) -> Iterator[tuple[int, str]]:
+    """(heading level, its text) and (0, a section's plain text), in order. Paragraphs, list items and table rows end as
+    sentences do."""
+    text = _FRONT_MATTER.sub("", markdown.replace("\r\n", "\n").replace("\r", "\n"))
+    for pattern, replacement in _INLINE:
+        text = pattern.sub(replacement, text)
+    body: list[str] = []
+    paragraph: list[str] = []
+
+    def end_paragraph() -> None:
+        if paragraph:
+            body.append(_ended(" ".join(paragraph)))
+            paragraph.clear()
+
+    for line in (*text.split("\n"), "# "):  # the empty heading ends the last section
+        heading = _HEADING.match(line)
+        item = _LIST_ITEM.match(line)
+        row = line.strip()
+        if heading:
+            end_paragraph()
+            if body:
+                yield 0, " ".join(body)
+                body.clear()
+            if heading[2]:
+                yield len(heading[1]), heading[2]
+        elif item:
+            end_paragraph()
+            paragraph.append(item[1].strip())
+        elif row.startswith("|"):
+            end_paragraph()
+            cells = [] if _TABLE_RULE.match(row) else [cell.strip() for cell in row.split("|")]
+            paragraph.extend(filter(None, [", ".join(filter(None, cells))]))
+            end_paragraph()
+        else:
+            words = row.removeprefix(">").strip()
+            if any(character.isalnum() for character in words) and not words.startswith("```"):
+                paragraph.append(words)
+            elif not words:
+                end_paragraph()
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "!", "?", ":", ";", ",", '"', "'", ")")) else text + "."
