@@ -46,8 +46,8 @@ _LANGUAGES: Mapping[str, _Language] = {
     "en": _Language(
         asking=_words(
             r"what(?:'s| is| was| are)?|which|when|please|can you|could you|would you|can i have|could i have|"
-            r"may i have|may i ask|could i get|can i get|tell me|give me|say|spell|repeat|read|enter|key in|type|provide|i need|"
-            r"i'll need|i will need|i just need|do you have|do you know|let me know"
+            r"may i have|may i ask|could i get|can i get|tell me|give me|say|spell|repeat|read|enter|"
+            r"key in|type|provide|i need|i'll need|i will need|i just need|do you have|do you know|let me know"
         ),
         shapes=(
             (_words(r"pins?|pin code|pass ?code|security code"), OpenQuestion.PIN),
