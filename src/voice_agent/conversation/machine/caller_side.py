@@ -271,7 +271,9 @@ class CallerSide:
         ctx = self._ctx
         if turn.contest:
             self._interrupt(turn, rule, now)
-        if ctx.agent is not AgentState.IDLE:  # said over a passage that may not be interrupted, or while a PIN is checked
+        if (
+            ctx.agent is not AgentState.IDLE
+        ):  # said over a passage that may not be interrupted, or while a PIN is checked
             self._drop(turn, "not_interruptible", now)
             return
         self._close(turn)

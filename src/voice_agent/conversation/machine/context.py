@@ -41,6 +41,9 @@ from voice_agent.models import (
 )
 
 
+_NO_CALL = CallId("")
+
+
 @dataclass(slots=True)
 class CallerTurn:
     """What the caller is saying now. Times are call seconds.
@@ -82,7 +85,7 @@ class SecretCapture:
 class CallContext:
     settings: MachineSettings
     locale: LocaleProfile = field(default_factory=lambda: resolve_locale(""))
-    call_id: CallId = CallId("")
+    call_id: CallId = _NO_CALL
     caller_id: str = ""
     verified: bool = False
     call: CallState = CallState.CONNECTING

@@ -1,0 +1,191 @@
+"""From the caller's audio to facts: voice detection and recognition, and nothing decided here.
+
+The path of a frame is plain function calls on the event loop: hop by hop through the voice detector, and to the recogniser
+while an utterance is open. Each onset hands the recogniser the audio just before it too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from voice_agent.audio.frames import FrameAssembler
+from voice_agent.audio.vad import SpeechBegan, SpeechEnded, SpeechGate
+from voice_agent.call.door import HEAR_RATE_HZ
+from voice_agent.call.services import CallServices
+from voice_agent.conversation.events import (
+    SpeechStarted,
+    SpeechStopped,
+    Stage,
+    StageFailed,
+    TranscriptFinal,
+    TranscriptPartial,
+    TurnScored,
+)
+from voice_agent.errors import ProviderError
+from voice_agent.models import UtteranceId
+from voice_agent.providers.asr.base import Final, Partial, SpeechRecognizer
+
+# Audio before the detected onset that belongs to the first word.
+PRE_ROLL_S = 0.4
+# What the end-of-turn model looks at.
+TURN_MODEL_WINDOW_S = 8.0
+# Microphone audio that may wait for its turn on the event loop; beyond it the oldest is dropped.
+BACKLOG_S = 10.0
+# Hops handled in one go, so that a burst of audio does not hold up other calls (a hop costs about 0.2 ms).
+HOPS_PER_STEP = 4
+
+Heard = SpeechStarted | SpeechStopped | TranscriptPartial | TranscriptFinal | TurnScored | StageFailed
+Redact = Callable[[UtteranceId, str], tuple[str, int]]
+
+
+class Listening:
+    """One call's ears. ``redact`` gives the text as it may go on and the count of secret digits taken out of it."""
+
+    def __init__(
+        self,
+        services: CallServices,
+        post: Callable[[Heard], None],
+        redact: Redact,
+        *,
+        locale: str,
+        hints: tuple[str, ...],
+    ) -> None:
+        self._services = services
+        self._settings = services.settings
+        self._post = post
+        self._redact = redact
+        self._locale = locale
+        self._hints = hints
+        self._detector = services.detectors.open()
+        self._hop_bytes = self._detector.hop_samples * 2
+        self._hop_s = self._detector.hop_samples / HEAR_RATE_HZ
+        self._assembler = FrameAssembler(self._hop_bytes)
+        self._gate = SpeechGate(
+            threshold=self._settings.vad_threshold,
+            speech_start_s=self._settings.speech_start_s,
+            speech_stop_s=self._settings.speech_stop_s,
+            hop_s=self._hop_s,
+        )
+        self._media_s = 0.0
+        self._backlog: deque[bytes] = deque(maxlen=int(BACKLOG_S / self._hop_s))
+        self._draining = False
+        self._pre_roll: deque[bytes] = deque(maxlen=max(1, round(PRE_ROLL_S / self._hop_s)))
+        self._recent: deque[bytes] = deque(maxlen=round(TURN_MODEL_WINDOW_S / self._hop_s))
+        self._utterance_id: UtteranceId | None = None
+        self._speech_began_s = 0.0
+        self._last_media_at = services.clock.now()
+        self._recognizer: SpeechRecognizer | None = None
+
+    # Audio in
+
+    def hear(self, pcm: bytes) -> None:
+        """16-bit mono PCM at 16 kHz, any whole number of samples. Never blocks for long."""
+        self._last_media_at = self._services.clock.now()
+        self._take(pcm)
+
+    def _take(self, pcm: bytes) -> None:
+        self._backlog.extend(self._assembler.push(pcm))
+        if not self._draining:
+            self._drain()
+
+    def _drain(self) -> None:
+        for _ in range(min(HOPS_PER_STEP, len(self._backlog))):
+            self._hop(self._backlog.popleft())
+        self._draining = bool(self._backlog)
+        if self._draining:
+            asyncio.get_running_loop().call_soon(self._drain)
+
+    def _hop(self, hop: bytes) -> None:
+        self._media_s += self._hop_s
+        fact = self._gate.update(self._detector.process(hop), self._media_s)
+        feeding = self._utterance_id is not None
+        if feeding:
+            self._recent.append(hop)
+        else:
+            self._pre_roll.append(hop)
+        if self._recognizer is not None and (feeding or self._recognizer.capabilities.wants_silence):
+            self._recognizer.push(hop)
+        match fact:
+            case SpeechBegan(at_s=at_s):
+                self._speech_began_s = at_s
+                self._post(SpeechStarted(voiced_s=self._media_s - at_s))
+            case SpeechEnded(last_voiced_s=last_voiced_s):
+                voiced_s = last_voiced_s - self._speech_began_s
+                self._post(SpeechStopped(silence_s=self._media_s - last_voiced_s, voiced_s=voiced_s))
+            case None:
+                pass
+
+    # The machine's wishes
+
+    def open_utterance(self, utterance_id: UtteranceId) -> None:
+        """The caller began something new; the audio kept from before the onset belongs to it."""
+        self._utterance_id = utterance_id
+        self._recent.clear()
+        self._recent.extend(self._pre_roll)
+        if self._recognizer is not None:
+            self._recognizer.begin(utterance_id)
+            if not self._recognizer.capabilities.wants_silence:
+                for hop in self._pre_roll:
+                    self._recognizer.push(hop)
+        self._pre_roll.clear()
+
+    def close_utterance(self) -> None:
+        """The turn was committed or dropped; until the next onset nothing is recognised."""
+        self._utterance_id = None
+
+    def finalise(self) -> None:
+        if self._recognizer is not None:
+            self._recognizer.finalize()
+
+    async def score(self, utterance_id: UtteranceId) -> None:
+        """Asks the end-of-turn model about the utterance so far; no answer in time means no opinion."""
+        pcm = b"".join(self._recent)
+        try:
+            async with asyncio.timeout(self._settings.turn_model_s):
+                probability = await self._services.turn_model.completeness(pcm)
+        except (TimeoutError, ProviderError):
+            return
+        self._post(TurnScored(utterance_id, round(probability, 4)))
+
+    # Recognition out
+
+    async def run(self) -> None:
+        """Relays the recogniser's events until cancelled; a lost recogniser is reported, and the call decides."""
+        async with AsyncExitStack() as stack:
+            try:
+                recognizer = await stack.enter_async_context(
+                    self._services.recognizers.open(locale=self._locale, hints=self._hints)
+                )
+                self._recognizer = recognizer
+                if self._utterance_id is not None:
+                    recognizer.begin(self._utterance_id)
+                async for event in recognizer.events():
+                    self._relay(event)
+            except ProviderError as error:
+                self._post(StageFailed(Stage.ASR, error.category.value))
+            finally:
+                self._recognizer = None
+
+    def _relay(self, event: Partial | Final) -> None:
+        text, secret_digits = self._redact(event.utterance_id, event.text)
+        if isinstance(event, Partial):
+            self._post(TranscriptPartial(event.utterance_id, text))
+        else:
+            confidence = round(event.confidence, 4)
+            self._post(TranscriptFinal(event.utterance_id, text, confidence, secret_digits))
+
+    async def fill_gaps(self) -> None:
+        """A client that stops sending when its user stops talking would never be seen to pause: after a gap, silence
+        takes the place of the missing audio, in real time."""
+        gap_s = self._settings.media_gap_s
+        silent_hop = bytes(self._hop_bytes)
+        while True:
+            await asyncio.sleep(gap_s / 2)
+            now = self._services.clock.now()
+            if now - self._last_media_at < gap_s or not (self._gate.speaking or self._utterance_id is not None):
+                continue
+            for _ in range(round(gap_s / 2 / self._hop_s)):
+                self._take(silent_hop)

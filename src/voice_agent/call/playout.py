@@ -1,0 +1,194 @@
+"""Paces a reply's audio to the caller's ear, and knows how much of it has been heard.
+
+Theory of operation: media time is counted in samples. ``_origin_s`` is the loop time at which the reply's first sample
+is (or would have been) played; a chunk is due ``lead_s`` before its own place after that origin. So lateness never adds
+up, a late chunk is followed by a catch-up, and what lies ahead of the ear is at most the lead plus one chunk. When there
+was nothing to send (synthesis was late, playout paused, the client stalled) the origin moves on.
+
+What is heard follows the same clock, less the lag that the client's acknowledgements show, if it sends any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from voice_agent.call.door import SPEAK_RATE_HZ, Door
+from voice_agent.clock import Clock
+from voice_agent.conversation.events import PlayoutAdvanced, PlayoutStarted, ReplyFinished
+from voice_agent.models import ReplyId
+
+CHUNK_S = 0.02
+CHUNK_BYTES = int(SPEAK_RATE_HZ * CHUNK_S) * 2
+# Synthesis may run this far ahead of sending; beyond it, it waits. Bounds memory and wasted work per call.
+BUFFER_S = 8.0
+# How often the machine hears of progress.
+REPORT_S = 0.25
+# A client that claims to lag more than this is stalled or wrong.
+MAX_LAG_S = 2.0
+
+Post = Callable[[PlayoutStarted | PlayoutAdvanced | ReplyFinished], None]
+
+
+def _seconds(byte_count: int) -> float:
+    return byte_count / (SPEAK_RATE_HZ * 2)
+
+
+class Playout:
+    """One call's playout. ``run`` owns the sending; everything else is called from the same event loop."""
+
+    def __init__(self, door: Door, clock: Clock, post: Post, *, lead_s: float) -> None:
+        self._door = door
+        self._clock = clock
+        self._post = post
+        self._lead_s = lead_s
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._reply_id: ReplyId | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._partial = b""
+        self._queued_bytes = 0
+        self._sent_bytes = 0
+        self._origin_s: float | None = None
+        self._complete = False
+        self._paused = False
+        self._lag_s = 0.0
+        self._heard_floor_s = 0.0
+        self._reported_s = 0.0
+        self._room.set()
+        self._wake.set()
+
+    # The reply's side
+
+    def begin(self, reply_id: ReplyId) -> None:
+        """A new reply takes the place of whatever was left of the last."""
+        self._reply_id = reply_id
+        self._reset()
+
+    async def write(self, reply_id: ReplyId, pcm: bytes) -> None:
+        """Queues audio (16-bit mono, 24 kHz); waits while the buffer is full. Audio of another reply is dropped."""
+        while reply_id == self._reply_id and _seconds(self._queued_bytes) >= BUFFER_S:
+            self._room.clear()
+            await self._room.wait()
+        if reply_id != self._reply_id:
+            return
+        data = self._partial + pcm
+        whole = len(data) - len(data) % CHUNK_BYTES
+        for start in range(0, whole, CHUNK_BYTES):
+            self._chunks.append(data[start : start + CHUNK_BYTES])
+        self._partial = data[whole:]
+        self._queued_bytes += whole
+        self._wake.set()
+
+    def complete(self, reply_id: ReplyId) -> None:
+        """No more audio comes for this reply; ``ReplyFinished`` follows once all has been heard."""
+        if reply_id == self._reply_id:
+            if self._partial:
+                self._chunks.append(self._partial)
+                self._queued_bytes += len(self._partial)
+                self._partial = b""
+            self._complete = True
+            self._wake.set()
+
+    # The machine's side
+
+    def pause(self, reply_id: ReplyId) -> None:
+        if reply_id == self._reply_id:
+            self._paused = True
+
+    def unpause(self, reply_id: ReplyId) -> None:
+        if reply_id == self._reply_id:
+            self._paused = False
+            self._wake.set()
+
+    def cancel(self, reply_id: ReplyId) -> float:
+        """Drops what is unsent; gives the seconds heard. Later audio of this reply is ignored."""
+        if reply_id != self._reply_id:
+            return 0.0
+        heard_s = self.heard_s()
+        self._reply_id = None
+        self._reset()
+        return heard_s
+
+    # The client's side
+
+    def acknowledge(self, reply_id: ReplyId, played_s: float) -> None:
+        """The client says how much it has played; what it lags behind the paced clock is kept as the lag."""
+        if reply_id != self._reply_id or self._origin_s is None:
+            return
+        played_s = max(0.0, min(played_s, _seconds(self._sent_bytes)))
+        self._lag_s = min(MAX_LAG_S, max(0.0, self._paced_s() - played_s))
+        self._post(PlayoutAdvanced(reply_id, played_s, acknowledged=True))
+
+    def resume_client(self) -> None:
+        """The client's output runs again after a stall: pace anew from here instead of catching up."""
+        if self._origin_s is not None:
+            self._origin_s = self._clock.now() - _seconds(self._sent_bytes)
+
+    def heard_s(self) -> float:
+        """Seconds of the current reply that have reached the ear; never falls."""
+        self._heard_floor_s = max(self._heard_floor_s, self._paced_s() - self._lag_s)
+        return self._heard_floor_s
+
+    def _paced_s(self) -> float:
+        if self._origin_s is None:
+            return 0.0
+        return max(0.0, min(_seconds(self._sent_bytes), self._clock.now() - self._origin_s))
+
+    # Sending
+
+    async def run(self) -> None:
+        """Sends until cancelled. Raises ``ConnectionError`` once the far side is gone."""
+        while True:
+            wait_s = await self._step()
+            if wait_s is None:
+                await self._wake.wait()
+            elif wait_s > 0:
+                await asyncio.sleep(wait_s)
+
+    async def _step(self) -> float | None:
+        """Sends one chunk if one is due; gives the seconds until there is something to do (None: until woken)."""
+        self._wake.clear()
+        reply_id = self._reply_id
+        if reply_id is None:
+            return None
+        self._report(reply_id)
+        if not self._chunks or self._paused:
+            return self._wait_for_end(reply_id)
+        now = self._clock.now()
+        sent_s = _seconds(self._sent_bytes)
+        if self._origin_s is None:
+            self._origin_s = now
+            self._post(PlayoutStarted(reply_id))
+        elif now > self._origin_s + sent_s:
+            self._origin_s = now - sent_s
+        due_s = self._origin_s + sent_s - self._lead_s
+        if due_s > now:
+            return due_s - now
+        chunk = self._chunks.popleft()
+        self._queued_bytes -= len(chunk)
+        self._sent_bytes += len(chunk)
+        self._room.set()
+        await self._door.send_audio(chunk)
+        return 0.0
+
+    def _wait_for_end(self, reply_id: ReplyId) -> float | None:
+        if not self._complete or self._paused or self._chunks:
+            return None
+        total_s = _seconds(self._sent_bytes)
+        left_s = 0.0 if self._origin_s is None else total_s - (self._clock.now() - self._origin_s - self._lag_s)
+        if left_s > 0:
+            return min(left_s, REPORT_S)
+        self._reply_id = None
+        self._post(ReplyFinished(reply_id, total_s))
+        return None
+
+    def _report(self, reply_id: ReplyId) -> None:
+        heard_s = self.heard_s()
+        if heard_s >= self._reported_s + REPORT_S:
+            self._reported_s = heard_s
+            self._post(PlayoutAdvanced(reply_id, heard_s))

@@ -1,0 +1,314 @@
+"""One live call: event → machine → commands, and the tasks that carry the commands out.
+
+Theory of operation: everything that happens comes as an event into one bounded inbox. The loop takes an event, stamps it
+with the call's time, logs it, asks the machine, logs each command and carries it out; carrying out never waits, it starts
+or cancels tasks. All tasks belong to one task group, which ends with the call. One timer is armed at the machine's next
+deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar, assert_never
+
+import structlog
+
+from voice_agent.call.dialogue_manager import DialogueManager
+from voice_agent.call.door import Door
+from voice_agent.call.listening import Listening
+from voice_agent.call.playout import Playout
+from voice_agent.call.reply import ReplyRunner
+from voice_agent.call.services import CallServices
+from voice_agent.call.vault import SecretVault
+from voice_agent.conversation.commands import (
+    CancelReply,
+    CheckSecret,
+    Command,
+    CommitTurn,
+    Decide,
+    DiscardSecret,
+    DropTurn,
+    EndCall,
+    Escalate,
+    FinaliseTranscript,
+    OpenTurn,
+    PausePlayout,
+    ResumePlayout,
+    Say,
+    ScoreTurn,
+    StartReply,
+    StopForBargeIn,
+    Understand,
+)
+from voice_agent.conversation.events import (
+    CallerHungUp,
+    CallStarted,
+    DtmfReceived,
+    Event,
+    SecretChecked,
+    Stage,
+    StageFailed,
+    TimerFired,
+    TransferFinished,
+    TurnUnderstood,
+)
+from voice_agent.conversation.locales import LocaleProfile, resolve_locale
+from voice_agent.conversation.machine import CallMachine
+from voice_agent.conversation.states import CallState
+from voice_agent.errors import ProviderError, VoiceAgentError
+from voice_agent.models import CallId, Message, ReplyId, UtteranceId
+from voice_agent.observability.event_log import EventLog, mask_entry
+from voice_agent.observability.pii import mask
+from voice_agent.observability.record import RecordSink
+from voice_agent.tools.base import ToolContext
+
+# A call makes some tens of events a second; a backlog like this means that the loop has lost it.
+INBOX_EVENTS = 1000
+
+EventT = TypeVar("EventT", bound=Event)
+
+log = structlog.get_logger(__name__)
+
+
+class CallSession:
+    """A ``LiveCall``. ``run`` is the whole call, from the greeting to the last command."""
+
+    def __init__(
+        self,
+        services: CallServices,
+        door: Door,
+        *,
+        call_id: CallId,
+        caller_id: str,
+        locale: str,
+        sinks: Sequence[RecordSink],
+    ) -> None:
+        self._services = services
+        self._door = door
+        self._call_id = call_id
+        self._caller_id = caller_id
+        self._requested_locale = locale
+        self._locale: LocaleProfile = resolve_locale(locale)
+        self._machine = CallMachine(services.settings.machine)
+        self._log = EventLog(call_id, sinks)
+        self._vault = SecretVault(secret_digits=services.settings.machine.secret_digits, mask=mask)
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_EVENTS)
+        self._playout = Playout(door, services.clock, self.post, lead_s=services.settings.playout_lead_s)
+        self._listening = Listening(
+            services, self.post, self._redact, locale=self._locale.asr_language, hints=self._locale.asr_hints
+        )
+        self._started_at = services.clock.now()
+        self._timer: asyncio.TimerHandle | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reply_task: asyncio.Task[None] | None = None
+        self._overflowed = False
+
+    # The door's side
+
+    def hear(self, pcm: bytes) -> None:
+        if self._machine.call is not CallState.ENDED:
+            self._listening.hear(pcm)
+
+    def press(self, key: str) -> None:
+        if key.isdigit() and self._machine.keys_are_secret:
+            self._vault.press(key)
+            key = ""
+        self.post(DtmfReceived(key))
+
+    def acknowledge(self, reply_id: ReplyId, played_s: float) -> None:
+        self._playout.acknowledge(reply_id, played_s)
+
+    def resume(self) -> None:
+        self._playout.resume_client()
+
+    def hang_up(self, reason: str) -> None:
+        self.post(CallerHungUp(reason))
+
+    # The loop
+
+    def post(self, event: Event) -> None:
+        """Puts an event into the inbox; a full inbox ends the call, loudly."""
+        if self._machine.call is CallState.ENDED:
+            return
+        try:
+            self._inbox.put_nowait(event)
+        except asyncio.QueueFull:
+            if not self._overflowed:
+                self._overflowed = True
+                log.warning("inbox overflow: the call is ended", call_id=self._call_id, events=INBOX_EVENTS)
+
+    async def run(self) -> None:
+        """Returns when the call has ended; cancelling it ends the call as a shutdown. Never leaves a task behind."""
+        structlog.contextvars.bind_contextvars(call_id=self._call_id)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self._start(self._listening.run(), "listening")
+                self._start(self._listening.fill_gaps(), "media-gaps")
+                self._start(self._play(), "playout")
+                self._begin()
+                await self._converse()
+                for task in self._tasks:
+                    task.cancel()
+        except* Exception as failures:
+            log.exception("call failed", call_id=self._call_id, exc_info=failures)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._close()
+            self._vault.discard()
+            structlog.contextvars.unbind_contextvars("call_id")
+
+    def _begin(self) -> None:
+        if self._locale.tag.lower() != self._requested_locale.replace("_", "-").lower():
+            log.warning("unknown locale: falling back", requested=self._requested_locale[:40], used=self._locale.tag)
+        self._handle(
+            CallStarted(
+                self._call_id,
+                self._caller_id,
+                self._locale.tag,
+                self._requested_locale,
+                self._services.clock.wall().isoformat(timespec="milliseconds"),
+            )
+        )
+
+    async def _converse(self) -> None:
+        while self._machine.call is not CallState.ENDED:
+            self._arm()
+            event = await self._inbox.get()
+            self._handle(CallerHungUp("overflow") if self._overflowed else event)
+
+    def _handle(self, event: Event) -> None:
+        now = self._services.clock.now() - self._started_at
+        self._log.append(now, event)
+        for command in self._machine.handle(event, now):
+            self._log.append(now, command)
+            self._carry_out(command)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._machine.deadline()
+        if deadline is not None:
+            loop = asyncio.get_running_loop()
+            delay_s = self._started_at + deadline - self._services.clock.now()
+            self._timer = loop.call_later(max(0.0, delay_s), self.post, TimerFired())
+
+    def _close(self) -> None:
+        """Where the loop did not end the call itself (a failure, a cancellation), the log still gets its end."""
+        if self._machine.call is not CallState.ENDED:
+            now = self._services.clock.now() - self._started_at
+            cancelled = asyncio.current_task()
+            reason = "shutdown" if cancelled is not None and cancelled.cancelling() else "error"
+            event = CallerHungUp(reason)
+            self._log.append(now, event)
+            for command in self._machine.handle(event, now):
+                self._log.append(now, command)
+
+    # Carrying out
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case OpenTurn():
+                self._listening.open_utterance(command.utterance_id)
+            case FinaliseTranscript():
+                self._listening.finalise()
+            case ScoreTurn():
+                self._start(self._listening.score(command.utterance_id), "score-turn")
+            case CommitTurn() | DropTurn():
+                self._listening.close_utterance()
+            case Understand():
+                self._start(self._understand(command), "understand")
+            case Say() | StartReply():
+                self._reply(command)
+            case PausePlayout():
+                self._playout.pause(command.reply_id)
+            case ResumePlayout():
+                self._playout.unpause(command.reply_id)
+            case StopForBargeIn() | CancelReply():
+                self._stop_reply(command.reply_id)
+            case CheckSecret():
+                self._start(self._check_secret(), "check-secret")
+            case DiscardSecret():
+                self._vault.discard()
+            case Escalate():
+                self._start(self._hand_over(command), "hand-over")
+            case Decide() | EndCall():
+                pass  # for the record; the loop sees by itself that the call has ended
+            case _:
+                assert_never(command)
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        assert self._group is not None, "tasks are started inside run()"
+        task = self._group.create_task(work, name=f"{name}-{self._call_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _reply(self, command: Say | StartReply) -> None:
+        if self._reply_task is not None:
+            self._reply_task.cancel()
+        context = ToolContext(self._call_id, self._caller_id, self._machine.verified, self._locale.tag)
+        dialogue = DialogueManager(
+            self._services, context, self.post, system_prompt=self._locale.system_prompt, mask=mask_entry
+        )
+        runner = ReplyRunner(self._services, dialogue, self._playout, self._post_masked, locale=self._locale.tag)
+        history: tuple[Message, ...] = self._machine.messages()
+        self._playout.begin(command.reply_id)
+        self._reply_task = self._start(runner.run(command, history), f"reply-{command.reply_id}")
+
+    def _stop_reply(self, reply_id: ReplyId) -> None:
+        self._playout.cancel(reply_id)
+        if self._reply_task is not None:
+            self._reply_task.cancel()
+            self._reply_task = None
+        self._start(self._clear(reply_id), "clear")
+
+    def _post_masked(self, event: EventT) -> None:
+        self.post(mask_entry(event))
+
+    def _redact(self, utterance_id: UtteranceId, text: str) -> tuple[str, int]:
+        return self._vault.hear(
+            utterance_id, text, collecting=self._machine.collecting_secret, unverified=not self._machine.verified
+        )
+
+    # Tasks
+
+    async def _play(self) -> None:
+        try:
+            await self._playout.run()
+        except ConnectionError:
+            self.post(CallerHungUp("lost"))
+
+    async def _clear(self, reply_id: ReplyId) -> None:
+        with suppress(ConnectionError):  # the playout reports a lost connection
+            await self._door.clear(reply_id)
+
+    async def _understand(self, command: Understand) -> None:
+        try:
+            async with asyncio.timeout(self._services.settings.understanding_s):
+                meanings = await self._services.understanding.meanings(command.text, locale=self._locale.tag)
+        except (TimeoutError, ProviderError) as error:
+            category = error.category.value if isinstance(error, ProviderError) else "timeout"
+            self.post(StageFailed(Stage.UNDERSTANDING, category))
+        else:
+            self.post(TurnUnderstood(command.turn_id, meanings))
+
+    async def _check_secret(self) -> None:
+        secret = self._vault.secret()
+        self._vault.discard()
+        outcome, attempts_left = await self._services.pins.verify(self._caller_id, secret)
+        self.post(SecretChecked(outcome, attempts_left))
+
+    async def _hand_over(self, command: Escalate) -> None:
+        try:
+            receipt = await self._services.handover.record(command.packet)
+        except VoiceAgentError as error:
+            log.warning("handover failed", call_id=self._call_id, error=str(error))
+            self.post(TransferFinished(None))
+        else:
+            self.post(TransferFinished(receipt))
