@@ -89,10 +89,14 @@ class SimulatedCaller:
 
     ``url`` is the server's base, ``ws://127.0.0.1:8000``; http and https are understood as well. Entering raises
     ``CallError`` where there is no such server. A refusal after the handshake is no exception: see ``closed``.
+    ``on_frame`` is called with each text frame as it arrives.
     """
 
-    def __init__(self, url: str, options: CallOptions | None = None) -> None:
+    def __init__(
+        self, url: str, options: CallOptions | None = None, *, on_frame: Callable[[CallFrame], None] = lambda _: None
+    ) -> None:
         self.options = options or CallOptions()
+        self._on_frame = on_frame
         base = url.rstrip("/").replace("http://", "ws://", 1).replace("https://", "wss://", 1)
         self.url = f"{base}/ws/call?{self.options.query()}"
         self.events: list[CallFrame] = []
@@ -326,6 +330,7 @@ class SimulatedCaller:
                     self.events.append(CallFrame(at_s, str(data.get("type", "")), data))
                     if data.get("type") == "clear":
                         self.playback.clear(at_s)
+                    self._on_frame(self.events[-1])
                 self._changed.set()
         except ConnectionClosed:
             pass
