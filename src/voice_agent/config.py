@@ -21,6 +21,7 @@ def _names(value: object) -> object:
     return value
 
 
+NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 ProviderChain = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_length=1)]
 
 
@@ -35,6 +36,11 @@ class ServerSettings(_Group):
     port: int = Field(8000, alias="PORT", ge=0, le=65535)
     access_token: SecretStr = Field(
         SecretStr(""), alias="ACCESS_TOKEN", description="bearer token for /ws/call and /api; required beyond loopback"
+    )
+    allowed_origins: NameList = Field(
+        (),
+        alias="ALLOWED_ORIGINS",
+        description="further web origins whose pages may open calls, e.g. https://shop.example",
     )
     max_calls: int = Field(8, alias="MAX_CALLS", ge=1, description="calls admitted at once by this process")
     drain_timeout_s: float = Field(30, alias="DRAIN_TIMEOUT_S", ge=0)
