@@ -1,0 +1,143 @@
+"""The PIN: asked for, spoken, keyed, wrong, locked; and what was asked before it is answered after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.conversation.machine.driver import Driver
+from voice_agent.conversation import commands as c
+from voice_agent.conversation import events as e
+from voice_agent.models import Meaning, OpenQuestion, PolicyReason, Role, SecretOutcome, ToolCall, ToolResult, ToolStatus
+
+
+def asked_for_pin(**options: object) -> Driver:
+    driver = Driver(meaning=Meaning.NEEDS_IDENTITY, **options).start()  # type: ignore[arg-type]
+    driver.wait(6)
+    driver.says("Where is my parcel?")
+    driver.meaning = Meaning.NONE
+    driver.wait(6)
+    assert driver.machine.collecting_secret
+    return driver
+
+
+def test_a_request_that_needs_identity_asks_for_the_pin() -> None:
+    driver = asked_for_pin()
+    assert driver.last(c.Say).purpose is c.Purpose.ASK_SECRET
+    assert driver.machine.waiting_for is OpenQuestion.PIN
+    assert not driver.all(c.StartReply)
+
+
+def test_the_request_made_before_the_pin_is_answered_after_it() -> None:
+    driver = asked_for_pin(answer="It arrives tomorrow.")
+    driver.says("[PIN]", secret_digits=4)
+    assert driver.last(c.CheckSecret).digits == 4
+    reply = driver.last(c.StartReply)
+    assert reply.verified
+    assert reply.lead_in
+    last_caller = [m for m in driver.machine.messages() if m.role is Role.CALLER][-1]
+    assert last_caller.text == "Where is my parcel?"
+    assert all("PIN" not in m.text for m in driver.machine.messages())
+    assert ("user", "[PIN]") in driver.machine.transcript()
+
+
+def test_digits_in_two_breaths_are_one_pin() -> None:
+    driver = asked_for_pin()
+    driver.says("[PIN]", secret_digits=2)
+    assert not driver.all(c.CheckSecret)
+    driver.says("[PIN]", secret_digits=2)
+    assert driver.all(c.CheckSecret)
+
+
+def test_too_few_digits_are_asked_for_again_and_forgotten() -> None:
+    driver = asked_for_pin()
+    driver.says("[PIN]", secret_digits=3)
+    driver.wait(driver.settings.secret_patience_s)
+    assert "4 digits" in driver.said()
+    assert driver.all(c.DiscardSecret)
+    driver.wait(6)
+    driver.says("[PIN]", secret_digits=4)
+    assert driver.all(c.CheckSecret)
+
+
+def test_a_wrong_pin_may_be_tried_again_and_the_lock_hands_over() -> None:
+    driver = asked_for_pin(secret=SecretOutcome.WRONG)
+    driver.says("[PIN]", secret_digits=4)
+    assert "does not match" in driver.said()
+    assert driver.machine.collecting_secret
+    driver.wait(6)
+    driver.secret = SecretOutcome.LOCKED
+    driver.says("[PIN]", secret_digits=4)
+    assert driver.last(c.Escalate).packet.reason is PolicyReason.IDENTITY_LOCKED
+    assert not driver.machine.verified
+
+
+def test_an_unknown_caller_hears_the_same_as_after_a_wrong_pin() -> None:
+    spoken = []
+    for outcome in (SecretOutcome.WRONG, SecretOutcome.UNKNOWN_CALLER):
+        driver = asked_for_pin(secret=outcome)
+        driver.says("[PIN]", secret_digits=4)
+        spoken.append(driver.said())
+    assert spoken[0] == spoken[1]
+
+
+def test_keys_are_secret_while_a_pin_is_awaited_and_interrupt_the_prompt() -> None:
+    driver = Driver(meaning=Meaning.NEEDS_IDENTITY).start()
+    driver.wait(6)
+    driver.says("Where is my parcel?")
+    assert driver.machine.keys_are_secret
+    for _ in range(4):
+        driver.feed(e.DtmfReceived(""))
+    assert driver.last(c.CheckSecret).digits == 4
+    assert driver.machine.verified
+
+
+def test_a_pin_keyed_unasked_proves_the_caller() -> None:
+    driver = Driver().start()
+    driver.wait(6)
+    assert driver.machine.keys_are_secret
+    for _ in range(4):
+        driver.feed(e.DtmfReceived(""))
+    assert driver.machine.verified
+    assert not driver.machine.keys_are_secret
+
+
+def test_a_human_can_be_had_instead_of_a_pin() -> None:
+    driver = asked_for_pin()
+    driver.meaning = Meaning.HUMAN_WANTED
+    driver.says("I forgot it, give me a person please")
+    assert driver.last(c.Escalate).packet.reason is PolicyReason.HUMAN_REQUESTED
+
+
+def test_another_question_is_answered_instead_of_insisting() -> None:
+    driver = asked_for_pin()
+    driver.says("Never mind, what is your return policy?")
+    assert driver.last(c.StartReply)
+    assert not driver.machine.collecting_secret
+
+
+def test_a_short_remark_gets_the_question_again() -> None:
+    driver = asked_for_pin()
+    driver.says("Hello there?")
+    assert driver.last(c.Say).purpose is c.Purpose.ASK_SECRET
+    assert driver.machine.collecting_secret
+
+
+def test_a_tool_that_is_denied_for_identity_leads_to_the_pin() -> None:
+    driver = Driver(plays=False).start()
+    driver.says("hm the thing I bought")
+    reply = driver.last(c.StartReply).reply_id
+    driver.feed(e.ToolStarted(reply, ToolCall("t1", "order_status", "{}")))
+    driver.plays = True
+    driver.feed(
+        e.ToolReturned(reply, ToolResult("t1", "order_status", ToolStatus.DENIED, reason="identity_required"))
+    )
+    assert driver.last(c.Say).purpose is c.Purpose.ASK_SECRET
+    assert driver.machine.collecting_secret
+
+
+@pytest.mark.parametrize("outcome", list(SecretOutcome))
+def test_every_outcome_leaves_the_agent_speaking(outcome: SecretOutcome) -> None:
+    driver = asked_for_pin(secret=outcome)
+    driver.says("[PIN]", secret_digits=4)
+    assert driver.machine.verified is (outcome is SecretOutcome.VERIFIED)
+    assert driver.last(c.Say) or driver.last(c.StartReply)
