@@ -65,7 +65,7 @@ def caller_key(caller_id: str) -> str:
     if _PHONE.fullmatch(trimmed):
         digits = re.sub(r"\D", "", trimmed)
         if len(digits) >= _PHONE_MIN_DIGITS:
-            return "+" + (digits[2:] if digits.startswith("00") else digits)
+            return "+" + (digits if trimmed.startswith("+") else digits.removeprefix("00"))
     return trimmed
 
 

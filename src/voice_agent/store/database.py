@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event, insert, inspect, select, text
+from sqlalchemy import Connection, event, insert, inspect, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -71,7 +71,7 @@ async def open_database(settings: StoreSettings, state_dir: Path) -> AsyncIterat
     name = _shown(url)
     database = Database(_engine(url, name), name)
     try:
-        await _prepare(database, url)
+        await _prepare(database)
         yield database
     finally:
         await database.close()
@@ -82,7 +82,7 @@ def _url(configured: str, state_dir: Path) -> URL:
         return URL.create("sqlite+aiosqlite", database=str(state_dir / SQLITE_FILE))
     try:
         url = make_url(configured)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise ConfigError(
             "DATABASE_URL (hidden) is not a database URL: expected something like "
             "postgresql://user:password@host/name or sqlite:///path/to/file.db."
@@ -121,7 +121,7 @@ def _engine(url: URL, name: str) -> AsyncEngine:
 
 
 def _make_folder(url: URL) -> None:
-    if not url.database or url.database == ":memory:":
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         return
     folder = Path(url.database).parent
     try:
@@ -143,13 +143,9 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-async def _prepare(database: Database, url: URL) -> None:
+async def _prepare(database: Database) -> None:
     """Checks that the database can be read and written and is ours; creates what is missing."""
     try:
-        if url.get_backend_name() == "sqlite":
-            async with database._engine.connect() as connection:
-                await connection.execute(text("BEGIN IMMEDIATE"))
-                await connection.rollback()
         for attempt in range(1, _CREATE_ATTEMPTS + 1):
             try:
                 async with database._engine.begin() as connection:
@@ -184,6 +180,8 @@ def _create(connection: Connection, name: str) -> None:
             "version that made it, or move the database away and start afresh."
         )
     metadata.create_all(connection)
+    # Changes nothing, but fails where we may only read.
+    connection.execute(update(meta).where(meta.c.key == "schema_version").values(value=meta.c.value))
 
 
 def _cause(error: BaseException) -> str:
