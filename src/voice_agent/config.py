@@ -45,6 +45,9 @@ class ServerSettings(_Group):
     max_calls: int = Field(8, alias="MAX_CALLS", ge=1, description="calls admitted at once by this process")
     drain_timeout_s: float = Field(30, alias="DRAIN_TIMEOUT_S", ge=0)
     state_dir: Path = Field(Path("var"), alias="STATE_DIR", description="database, knowledge base, event logs")
+    demo_data: bool | None = Field(
+        None, alias="DEMO_DATA", description="seed the demo shop; empty: only while DATABASE_URL is empty"
+    )
     log_level: str = Field("INFO", alias="LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: str = Field("console", alias="LOG_FORMAT", pattern="^(console|json)$")
 
@@ -161,6 +164,13 @@ class Settings:
     tools: ToolSettings
     store: StoreSettings
     monitoring: MonitoringSettings
+
+    @property
+    def demo_data_wanted(self) -> bool:
+        """The demo shop goes into the embedded default database, never unasked into one that was configured."""
+        if self.server.demo_data is not None:
+            return self.server.demo_data
+        return not self.store.database_url.get_secret_value()
 
 
 _GROUPS: dict[str, type[_Group]] = {

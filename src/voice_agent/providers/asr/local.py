@@ -29,6 +29,7 @@ from voice_agent.providers import weights
 from voice_agent.providers.asr.base import SAMPLE_RATE_HZ, AsrCapabilities, AsrEvent, Final, Partial
 from voice_agent.providers.asr.moonshine import Hypothesis, Moonshine, Stop
 from voice_agent.providers.pool import ModelPool
+from voice_agent.providers.registry import ProviderContext
 
 _BYTES_PER_S = SAMPLE_RATE_HZ * 2
 _PARTIAL_MIN_S = 0.3  # less is rarely a whole word
@@ -275,3 +276,10 @@ class LocalRecognizerFactory:
             if self._model is None:
                 self._model = Moonshine(self._files)
         return self._model.transcribe(pcm, draft, stop)
+
+
+def provider(context: ProviderContext) -> LocalRecognizerFactory:
+    """Registration: ``ASR_PROVIDER=local``."""
+    return LocalRecognizerFactory(
+        context.pool, model=context.asr.model, partial_interval_s=context.asr.partial_interval_ms / 1000
+    )

@@ -1,0 +1,258 @@
+"""The composition root: the one place where things are wired together."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from voice_agent import __version__
+from voice_agent.call.door import Door, LiveCall
+from voice_agent.call.services import CallServices, CallSettings
+from voice_agent.call.session import CallSession
+from voice_agent.clock import Clock, LoopClock
+from voice_agent.config import Settings, TurnSettings
+from voice_agent.conversation.barge_in import BargeInSettings
+from voice_agent.conversation.endpointing import EndpointingSettings
+from voice_agent.conversation.locales import DEFAULT_LOCALE, Prompts, resolve_locale
+from voice_agent.conversation.machine import MachineSettings
+from voice_agent.gateway.admission import Admission, Ticket
+from voice_agent.gateway.websocket import StreamingGateway
+from voice_agent.models import CallId
+from voice_agent.observability.event_file import EventFileWriter
+from voice_agent.observability.event_log import call_header
+from voice_agent.observability.lifecycle_log import log_sink
+from voice_agent.observability.loop_lag import watch_loop_lag
+from voice_agent.observability.metrics import CallMetrics
+from voice_agent.observability.record import RecordSink
+from voice_agent.providers.embedding.minilm import MiniLmEmbedder
+from voice_agent.providers.pool import ModelPool
+from voice_agent.providers.registry import ProviderContext, build_provider
+from voice_agent.providers.tts.cache import CachingSynthesizer
+from voice_agent.providers.turn.smart_turn import SmartTurnModel
+from voice_agent.providers.understanding.semantic import SemanticUnderstanding
+from voice_agent.providers.vad.silero import SileroDetectorFactory
+from voice_agent.rag.corpus import seed_corpus
+from voice_agent.rag.pipeline import KnowledgeBase, open_knowledge
+from voice_agent.store.callers import CallerDirectory
+from voice_agent.store.database import Database, open_database
+from voice_agent.store.demo import seed_demo
+from voice_agent.store.handovers import CallbackHandovers
+from voice_agent.store.orders import DatabaseOrders
+from voice_agent.tools.end_call import end_call_tool
+from voice_agent.tools.knowledge import knowledge_tool
+from voice_agent.tools.orders import order_status_tool
+from voice_agent.tools.registry import ToolRegistry
+from voice_agent.tools.router import ToolRouter
+from voice_agent.tools.transfer import transfer_tool
+from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Everything a running server shares; its parts are warm."""
+
+    settings: Settings
+    clock: Clock
+    services: CallServices
+    database: Database
+    knowledge: KnowledgeBase | None
+    metrics: CallMetrics
+    event_files: EventFileWriter
+    admission: Admission
+    gateway: StreamingGateway
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings, *, services: CallServices | None = None) -> AsyncIterator[Platform]:
+    """Builds and warms everything, and takes it down again in reverse. Raises ``ConfigError``.
+
+    ``services`` replaces what calls work with (benchmarks bring scripted providers).
+    """
+    clock = LoopClock()
+    state_dir = settings.server.state_dir
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings.store, state_dir))
+        knowledge = None
+        if services is None:
+            services, knowledge = await _local_services(settings, clock, database, stack)
+        metrics = CallMetrics(tool_names=[tool.name for tool in services.tools])
+        event_files = EventFileWriter(
+            state_dir / "calls", on_dropped=lambda lines: metrics.event_log_dropped.inc(lines), clock=clock
+        )
+        stack.push_async_callback(asyncio.to_thread, event_files.close)
+        admission = Admission(capacity=settings.server.max_calls, clock=clock)
+        opener = _CallOpener(services, metrics, event_files)
+        gateway = StreamingGateway(
+            admission=admission,
+            open_call=opener,
+            clock=clock,
+            machine_settings=services.settings.machine,
+            access_token=settings.server.access_token.get_secret_value(),
+            allowed_origins=settings.server.allowed_origins,
+        )
+        lag = asyncio.create_task(watch_loop_lag(clock, metrics.loop_lag.set), name="loop-lag")
+        stack.callback(lag.cancel)
+        # What lives now lives for good: a full collection over it would stall every call for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        stack.callback(gc.unfreeze)
+        admission.open()
+        yield Platform(
+            settings, clock, services, database, knowledge, metrics, event_files, admission, gateway
+        )
+
+
+class _CallOpener:
+    """Makes a call for a door (the gateway's ``OpenCall``)."""
+
+    def __init__(self, services: CallServices, metrics: CallMetrics, event_files: EventFileWriter) -> None:
+        self._services = services
+        self._metrics = metrics
+        self._event_files = event_files
+        self._header = call_header(__version__, services.settings.machine)
+
+    def __call__(
+        self, *, door: Door, caller_id: str, locale: str, ticket: Ticket, extra_sinks: Sequence[RecordSink]
+    ) -> LiveCall:
+        call_id = CallId(uuid.uuid4().hex)
+        sinks = (self._event_files.open(call_id, self._header), self._metrics.fold(), log_sink, *extra_sinks)
+        return CallSession(
+            self._services, door, call_id=call_id, caller_id=caller_id, locale=locale, sinks=sinks
+        )
+
+
+async def _local_services(
+    settings: Settings, clock: Clock, database: Database, stack: AsyncExitStack
+) -> tuple[CallServices, KnowledgeBase | None]:
+    pool = ModelPool(settings.local_models.workers, settings.local_models.queue)
+    stack.push_async_callback(pool.close)
+    embedder = MiniLmEmbedder(pool)
+    context = ProviderContext(settings.asr, settings.tts, settings.llm, pool, embedder)
+    recognizers = build_provider("asr", settings.asr.provider, context)
+    synthesizer = CachingSynthesizer(build_provider("tts", settings.tts.provider, context))
+    language_model = build_provider("llm", settings.llm.provider, context)
+    detectors = SileroDetectorFactory(pool)
+    turn_model = SmartTurnModel(pool)
+    understanding = SemanticUnderstanding(embedder)
+    callers = CallerDirectory(database, settings.identity, clock)
+    stack.callback(callers.close)
+
+    knowledge: KnowledgeBase | None = None
+    async with asyncio.TaskGroup() as group:
+        group.create_task(recognizers.warm_up())
+        group.create_task(_warm_voice(synthesizer))
+        group.create_task(detectors.warm_up())
+        group.create_task(turn_model.warm_up())
+        group.create_task(callers.warm_up())
+        group.create_task(_warm_meaning(embedder, understanding, language_model))
+        if settings.demo_data_wanted:
+            group.create_task(_seed_orders(database, clock))
+        if settings.knowledge.enabled:
+            opened = group.create_task(_open_knowledge(settings, embedder, stack))
+    if settings.knowledge.enabled:
+        knowledge = opened.result()
+
+    pins = GuardedPinVerifier(callers, settings.tools, clock)
+    tools = ToolRegistry(
+        order_status_tool(DatabaseOrders(database)), transfer_tool(), end_call_tool(), verify_pin_tool(pins)
+    )
+    if knowledge is not None:
+        tools.register(knowledge_tool(knowledge))
+    services = CallServices(
+        clock=clock,
+        recognizers=recognizers,
+        detectors=detectors,
+        turn_model=turn_model,
+        understanding=understanding,
+        language_model=language_model,
+        synthesizer=synthesizer,
+        tools=tools,
+        router=ToolRouter(tools, settings.tools, clock),
+        pins=pins,
+        handover=CallbackHandovers(database, clock),
+        settings=call_settings(settings),
+    )
+    return services, knowledge
+
+
+async def _warm_voice(synthesizer: CachingSynthesizer) -> None:
+    """Loads the voice and prepares what every call may need at once."""
+    await synthesizer.warm_up()
+    await synthesizer.prepare(_fixed_phrases(resolve_locale(DEFAULT_LOCALE).prompts), locale=DEFAULT_LOCALE)
+
+
+def _fixed_phrases(prompts: Prompts) -> list[str]:
+    """Every prompt without a field to fill, the greeting first."""
+    phrases: list[str] = []
+    for name in Prompts.__slots__:
+        value = getattr(prompts, name)
+        phrases.extend((value,) if isinstance(value, str) else value)
+    return [phrase for phrase in phrases if "{" not in phrase]
+
+
+async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderstanding, language_model: Any) -> None:
+    await embedder.warm_up()
+    await understanding.warm_up()
+    await language_model.warm_up()
+
+
+async def _seed_orders(database: Database, clock: Clock) -> None:
+    await seed_demo(database, clock.wall().date())
+
+
+async def _open_knowledge(settings: Settings, embedder: MiniLmEmbedder, stack: AsyncExitStack) -> KnowledgeBase:
+    knowledge = await stack.enter_async_context(
+        open_knowledge(settings.knowledge, settings.server.state_dir, embedder)
+    )
+    if settings.demo_data_wanted:
+        await seed_corpus(knowledge)
+    return knowledge
+
+
+@asynccontextmanager
+async def open_knowledge_base(settings: Settings) -> AsyncIterator[KnowledgeBase]:
+    """The knowledge base alone, for the command line."""
+    state_dir = settings.server.state_dir
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with open_knowledge(settings.knowledge, state_dir, MiniLmEmbedder()) as knowledge:
+        if settings.demo_data_wanted:
+            await seed_corpus(knowledge)
+        yield knowledge
+
+
+def call_settings(settings: Settings) -> CallSettings:
+    """The call's own settings, in seconds, from those a user sets."""
+    turn = settings.turn
+    return CallSettings(
+        machine=machine_settings(turn, settings.identity.pin_digits),
+        vad_threshold=turn.vad_threshold,
+        speech_start_s=turn.speech_start_ms / 1000,
+        speech_stop_s=turn.speech_stop_ms / 1000,
+        playout_lead_s=turn.playout_lead_ms / 1000,
+    )
+
+
+def machine_settings(turn: TurnSettings, pin_digits: int) -> MachineSettings:
+    return MachineSettings(
+        endpointing=EndpointingSettings(
+            min_s=turn.end_of_turn_min_ms / 1000,
+            unsure_s=turn.end_of_turn_unsure_ms / 1000,
+            max_s=turn.end_of_turn_max_ms / 1000,
+            threshold=turn.end_of_turn_threshold,
+            secret_digits=pin_digits,
+        ),
+        barge_in=BargeInSettings(pause_s=turn.barge_in_pause_ms / 1000, commit_s=turn.barge_in_commit_ms / 1000),
+        turn_timeout_s=turn.turn_timeout_ms / 1000,
+        idle_prompt_s=turn.idle_prompt_s,
+        idle_hangup_s=turn.idle_hangup_s,
+        session_ttl_s=turn.session_ttl_s,
+        max_turns=turn.max_turns,
+        max_failures=turn.max_failures,
+        secret_digits=pin_digits,
+    )
