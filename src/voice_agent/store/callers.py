@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _PHONE = re.compile(r"\+?[\d\s().\-/]+")
 _PHONE_MIN_DIGITS = 7
 
+#: What some databases do not take as text.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
 #: Concurrent hash computations: each holds 19 MiB and one core.
 _HASH_THREADS = 2
 
@@ -57,10 +60,10 @@ def caller_key(caller_id: str) -> str:
     """The form under which a caller id is stored and looked up.
 
     Phone numbers become "+" and digits; a "+" lost in a query string (where it decodes to a space) and a leading "00"
-    make no difference. Other ids are trimmed. Ids too long for the column are replaced by their digest.
+    make no difference. Other ids are trimmed. Ids that do not fit into the column are replaced by their digest.
     """
     trimmed = caller_id.strip()
-    if len(trimmed) > CALLER_ID_CHARS:
+    if len(trimmed) > CALLER_ID_CHARS or _UNSTORABLE.search(trimmed):
         return "sha256:" + hashlib.sha256(trimmed.encode("utf-8", "surrogatepass")).hexdigest()
     if _PHONE.fullmatch(trimmed):
         digits = re.sub(r"\D", "", trimmed)

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from importlib import resources
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,7 +29,6 @@ from voice_agent.store.tables import callers, meta, order_items, orders
 _DRAW = 20261122  # the seed of the fixed draw; any constant does
 _FIRST_DRAWN_ID, _LAST_DRAWN_ID = 80100, 82999  # below the hand-written orders' numbers
 _MARK = "demo_seed"
-_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,24 +135,35 @@ async def seed_demo(database: Database, today: date) -> SeedReport:
 
     Raises ``StoreError``, also where an order number of the demo belongs to somebody else.
     """
-    mark = f"{today.isoformat()}"
     async with database.begin() as connection:
-        seeded = (await connection.execute(select(meta.c.value).where(meta.c.key == _MARK))).scalar_one_or_none()
-        known = set((await connection.execute(select(callers.c.caller_id))).scalars())
-    if seeded == mark:
-        return SeedReport(0, 0, changed=False)
+        if await _is_seeded(connection, today):
+            return SeedReport(0, 0, changed=False)
+        known = await _known_callers(connection)
     shop = await asyncio.to_thread(demo_shop, today)
     new_callers = await asyncio.to_thread(_hashed, [c for c in shop.callers if c["caller_id"] not in known])
-    for _ in range(_ATTEMPTS):
-        try:
-            async with database.begin() as connection:
-                await _replace(connection, mark, shop, new_callers)
-            return SeedReport(len(new_callers), len(shop.orders), changed=True)
-        except IntegrityError:  # another process seeded in between: only what is still missing is ours to add
-            async with database.begin() as connection:
-                known = set((await connection.execute(select(callers.c.caller_id))).scalars())
+    try:
+        async with database.begin() as connection:
+            # A lock on this row lets one process seed at a time; who waited sees what the other has done.
+            await connection.execute(update(meta).where(meta.c.key == "schema_version").values(value=meta.c.value))
+            if await _is_seeded(connection, today):
+                return SeedReport(0, 0, changed=False)
+            known = await _known_callers(connection)
             new_callers = [caller for caller in new_callers if caller["caller_id"] not in known]
-    raise StoreError(f"the demo data does not fit into the database {database.name}: its order numbers are taken")
+            await _replace(connection, today, shop, new_callers)
+    except IntegrityError:
+        raise StoreError(
+            f"the demo data does not fit into the database {database.name}: its order numbers are taken"
+        ) from None
+    return SeedReport(len(new_callers), len(shop.orders), changed=True)
+
+
+async def _is_seeded(connection: AsyncConnection, today: date) -> bool:
+    mark = (await connection.execute(select(meta.c.value).where(meta.c.key == _MARK))).scalar_one_or_none()
+    return mark == today.isoformat()
+
+
+async def _known_callers(connection: AsyncConnection) -> set[str]:
+    return set((await connection.execute(select(callers.c.caller_id))).scalars())
 
 
 def _hashed(entries: list[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -165,7 +175,7 @@ def _hashed(entries: list[Mapping[str, str]]) -> list[dict[str, str]]:
         return list(pool.map(row, entries))
 
 
-async def _replace(connection: AsyncConnection, mark: str, shop: DemoShop, new_callers: list[dict[str, str]]) -> None:
+async def _replace(connection: AsyncConnection, today: date, shop: DemoShop, new_callers: list[dict[str, str]]) -> None:
     order_ids = [order.order_id for order in shop.orders]
     owners = [caller["caller_id"] for caller in shop.callers]
     await connection.execute(delete(meta).where(meta.c.key == _MARK))
@@ -182,7 +192,7 @@ async def _replace(connection: AsyncConnection, mark: str, shop: DemoShop, new_c
             for position, item in enumerate(order.items)
         ],
     )
-    await connection.execute(insert(meta).values(key=_MARK, value=mark))
+    await connection.execute(insert(meta).values(key=_MARK, value=today.isoformat()))
 
 
 def _order_row(order: Order) -> dict[str, Any]:

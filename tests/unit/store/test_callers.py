@@ -286,5 +286,6 @@ def test_every_caller_id_has_a_key_that_fits_and_stays(caller_id: str) -> None:
     assert caller_key(key) == key
 
 
-async def test_a_caller_id_of_ten_thousand_characters_is_just_unknown(directory: CallerDirectory) -> None:
-    assert await directory.verify("x" * 10_000, "1") == (SecretOutcome.UNKNOWN_CALLER, 2)
+@pytest.mark.parametrize("caller_id", ["x" * 10_000, "\ud800", "a\0b", "'; DROP TABLE callers; --", ""])
+async def test_a_strange_caller_id_is_just_unknown(directory: CallerDirectory, caller_id: str) -> None:
+    assert await directory.verify(caller_id, "1") == (SecretOutcome.UNKNOWN_CALLER, 2)
