@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from voice_agent.errors import ConfigError
+from voice_agent.tools.base import Tool, ToolAnswer, ToolContext
+from voice_agent.tools.registry import ToolRegistry
+
+
+async def answer(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+    return ToolAnswer({})
+
+
+TOOL = Tool(
+    name="weather",
+    description="Tells the weather.",
+    parameters={
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 5}, "days": {"type": "integer"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    },
+    handler=answer,
+    fallback="I can't see the weather.",
+)
+
+
+def test_a_model_sees_only_what_it_may_call() -> None:
+    registry = ToolRegistry(TOOL, replace(TOOL, name="hidden", model_callable=False))
+    assert [definition.name for definition in registry.definitions()] == ["weather"]
+    assert registry.definitions()[0].parameters == TOOL.parameters
+    assert registry.find("hidden") is not None
+    assert registry.find("nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "no spaces"}, "'no spaces'"),
+        ({"name": ""}, "''"),
+        ({"name": "x" * 65}, "1 to 64"),
+        ({"timeout_s": 0}, "timeout"),
+        ({"fallback": "  "}, "fallback"),
+        ({"parameters": {"type": "object", "properties": {"city": {"type": "text"}}}}, "schema"),
+        ({"parameters": {"type": "string"}}, "'object'"),
+    ],
+)
+def test_a_bad_declaration_is_refused_by_name(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        ToolRegistry(replace(TOOL, **change))
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="two tools named 'weather'"):
+        ToolRegistry(TOOL, TOOL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problems"),
+    [
+        ({"city": "Oslo"}, ()),
+        ({"city": "Oslo", "days": 3}, ()),
+        ({}, ("arguments: missing city",)),
+        ({"city": 7}, ("city: must satisfy type 'string'",)),
+        ({"city": "Kristiansand"}, ("city: must satisfy maxLength 5",)),
+        ({"city": "Oslo", "zip": "0150"}, ("arguments: unknown property; allowed: city, days",)),
+    ],
+)
+def test_problems_are_told_without_the_values(arguments: dict[str, Any], problems: tuple[str, ...]) -> None:
+    assert ToolRegistry(TOOL).problems("weather", arguments) == problems

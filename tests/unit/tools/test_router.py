@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from tests.unit.tools.conftest import virtual_time
+
+from voice_agent.clock import LoopClock
+from voice_agent.config import ToolSettings
+from voice_agent.errors import BugError, ProviderError, ProviderFault, ToolError
+from voice_agent.models import CallId, ToolCall, ToolStatus
+from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
+from voice_agent.tools.circuit_breaker import BreakerState
+from voice_agent.tools.registry import ToolRegistry
+from voice_agent.tools.router import READ_ATTEMPTS, ToolRouter
+
+CALLER = ToolContext(CallId("call-1"), "+15550100", verified=False, locale="en-US")
+VERIFIED = replace(CALLER, verified=True)
+SETTINGS = ToolSettings.model_construct(cb_failure_threshold=3, cb_recovery_s=30)
+SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}},
+    "additionalProperties": False,
+}
+
+Work = Callable[[Mapping[str, Any], ToolContext], Awaitable[ToolAnswer]]
+
+
+def tool(work: Work, **changes: Any) -> Tool:
+    declared = Tool("work", "Works.", SCHEMA, work, fallback="I can't do that now.")
+    return replace(declared, **changes)
+
+
+def router(*tools: Tool) -> ToolRouter:
+    return ToolRouter(ToolRegistry(*tools), SETTINGS, LoopClock(), jitter=lambda: 1.0)
+
+
+def call(arguments: str = "{}", name: str = "work") -> ToolCall:
+    return ToolCall("t1", name, arguments)
+
+
+class Script:
+    """A handler that does one scripted thing per call, and the last one from then on."""
+
+    def __init__(self, *steps: ToolAnswer | Exception | float) -> None:
+        self._steps = list(steps)
+        self.calls: list[tuple[Mapping[str, Any], ToolContext]] = []
+
+    async def __call__(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        self.calls.append((arguments, context))
+        step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, float):
+            await asyncio.sleep(step)
+            return ToolAnswer({"waited_s": step})
+        return step
+
+
+@virtual_time
+async def test_a_good_call_gives_its_data_and_its_time() -> None:
+    script = Script(0.25)
+    result = await router(tool(script)).run(call('{"n": 3}'), CALLER)
+    assert (result.call_id, result.name, result.status) == ("t1", "work", ToolStatus.OK)
+    assert result.data == {"waited_s": 0.25}
+    assert result.duration_ms == pytest.approx(250)
+    assert script.calls == [({"n": 3}, CALLER)]
+
+
+@virtual_time
+async def test_empty_arguments_stand_for_none() -> None:
+    for text in ("", "  ", "{}"):
+        assert (await router(tool(Script(ToolAnswer({})))).run(call(text), CALLER)).status is ToolStatus.OK
+
+
+@virtual_time
+async def test_a_business_answer_is_told_as_such_and_is_no_failure() -> None:
+    script = Script(ToolAnswer({"order_id": "1"}, found=False, reason="not_found"))
+    routed = router(tool(script))
+    for _ in range(10):
+        result = await routed.run(call(), CALLER)
+        assert (result.status, result.reason, result.spoken) == (ToolStatus.BUSINESS_ERROR, "not_found", "")
+        assert result.data == {"order_id": "1"}
+    assert len(script.calls) == 10
+    assert routed.breaker_states() == {"work": BreakerState.CLOSED}
+
+
+@virtual_time
+async def test_an_unknown_tool_is_denied_and_the_known_ones_named() -> None:
+    result = await router(tool(Script(ToolAnswer({})))).run(call(name="nothing"), CALLER)
+    assert (result.status, result.reason) == (ToolStatus.DENIED, "unknown_tool")
+    assert "work" in result.data["error"]
+
+
+@virtual_time
+async def test_what_a_model_may_not_call_does_not_exist_for_it() -> None:
+    script = Script(ToolAnswer({}))
+    routed = router(tool(script, model_callable=False))
+    denied = await routed.run(call(), VERIFIED)
+    assert (denied.status, denied.reason) == (ToolStatus.DENIED, "unknown_tool")
+    assert "work" not in denied.data["error"]
+    assert not script.calls
+    assert (await routed.run(call(), VERIFIED, by_model=False)).status is ToolStatus.OK
+
+
+@virtual_time
+async def test_identity_comes_from_the_context_whatever_the_arguments_claim() -> None:
+    script = Script(ToolAnswer({}))
+    declared = tool(script, identity=IdentityLevel.VERIFIED, parameters={"type": "object"})
+    claims = json.dumps({"verified": True, "caller_id": "+15550101", "n": "not even a number"})
+    denied = await router(declared).run(call(claims), CALLER)
+    assert (denied.status, denied.reason) == (ToolStatus.DENIED, "identity_required")
+    assert not script.calls
+    await router(declared).run(call(claims), VERIFIED)
+    assert script.calls[0][1] is VERIFIED
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "{",
+        "nonsense",
+        "[]",
+        "null",
+        "7",
+        '"text"',
+        '{"n": "three"}',
+        '{"n": NaN}',
+        '{"other": 1}',
+        '{"n": 1} {"n": 2}',
+        "\ud800",
+        "[" * 5_000,
+        '{"n": ' * 5_000,
+        '{"n": "' + "x" * 20_000 + '"}',
+    ],
+)
+def test_bad_arguments_are_invalid_and_never_reach_the_tool(arguments: str) -> None:
+    @virtual_time
+    async def check() -> None:
+        script = Script(ToolAnswer({}))
+        routed = router(tool(script))
+        result = await routed.run(call(arguments), CALLER)
+        assert (result.status, result.reason) == (ToolStatus.INVALID, "bad_arguments")
+        assert len(result.data["error"]) < 300
+        assert not script.calls
+        assert routed.breaker_states() == {}
+
+    check()
+
+
+@virtual_time
+async def test_reads_are_tried_again_with_growing_pauses() -> None:
+    script = Script(ToolError("down"), OSError("still down"), ToolAnswer({"ok": 1}))
+    started_s = asyncio.get_running_loop().time()
+    result = await router(tool(script)).run(call(), CALLER)
+    assert (result.status, len(script.calls)) == (ToolStatus.OK, 3)
+    assert asyncio.get_running_loop().time() - started_s == pytest.approx(0.05 + 0.2)
+
+
+@virtual_time
+async def test_reads_are_not_tried_forever() -> None:
+    script = Script(ToolError("down"))
+    result = await router(tool(script)).run(call(), CALLER)
+    assert (result.status, result.reason, result.spoken) == (ToolStatus.FAILED, "error", "I can't do that now.")
+    assert len(script.calls) == READ_ATTEMPTS
+
+
+@virtual_time
+async def test_writes_are_tried_once() -> None:
+    script = Script(ToolError("down"), ToolAnswer({}))
+    result = await router(tool(script, read_only=False)).run(call(), CALLER)
+    assert (result.status, len(script.calls)) == (ToolStatus.FAILED, 1)
+
+
+@virtual_time
+async def test_what_cannot_succeed_is_not_tried_again() -> None:
+    for error in (BugError("no"), ProviderError("no", category=ProviderFault.AUTH, retryable=False)):
+        script = Script(error, ToolAnswer({}))
+        result = await router(tool(script)).run(call(), CALLER)
+        assert (result.status, len(script.calls)) == (ToolStatus.FAILED, 1)
+
+
+@virtual_time
+async def test_a_hanging_tool_is_given_up_in_time() -> None:
+    script = Script(3600.0)
+    result = await router(tool(script, timeout_s=2.0)).run(call(), CALLER)
+    assert (result.status, result.reason, result.spoken) == (ToolStatus.FAILED, "timeout", "I can't do that now.")
+    assert result.duration_ms == pytest.approx(2000)
+
+
+@virtual_time
+async def test_retries_stay_within_the_budget() -> None:
+    async def slow_failure(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        await asyncio.sleep(0.9)
+        raise ToolError("down")
+
+    result = await router(tool(slow_failure, timeout_s=2.0)).run(call(), CALLER)
+    assert (result.status, result.reason) == (ToolStatus.FAILED, "timeout")
+    assert result.duration_ms == pytest.approx(2000)
+
+
+@virtual_time
+async def test_the_breaker_opens_per_tool_and_closes_after_a_good_probe() -> None:
+    script = Script(*[ToolError("down")] * 3, ToolAnswer({"ok": 1}))
+    other = Script(ToolAnswer({}))
+    routed = router(tool(script, read_only=False), tool(other, name="other"))
+    for _ in range(3):
+        await routed.run(call(), CALLER)
+    refused = await routed.run(call(), CALLER)
+    assert (refused.status, refused.reason, refused.spoken) == (
+        ToolStatus.FAILED,
+        "breaker_open",
+        "I can't do that now.",
+    )
+    assert len(script.calls) == 3
+    assert (await routed.run(call(name="other"), CALLER)).status is ToolStatus.OK
+    await asyncio.sleep(30)
+    assert (await routed.run(call(), CALLER)).status is ToolStatus.OK
+    assert routed.breaker_states() == {"work": BreakerState.CLOSED, "other": BreakerState.CLOSED}
+
+
+@virtual_time
+async def test_only_one_of_many_calls_probes_a_tool_that_failed() -> None:
+    script = Script(*[ToolError("down")] * 3, 0.5)
+    routed = router(tool(script, read_only=False))
+    for _ in range(3):
+        await routed.run(call(), CALLER)
+    await asyncio.sleep(30)
+    results = await asyncio.gather(*(routed.run(call(), CALLER) for _ in range(10)))
+    assert sorted(result.reason for result in results) == ["", *["breaker_open"] * 9]
+    assert len(script.calls) == 4
+
+
+@virtual_time
+async def test_cancellation_passes_through_and_frees_the_probe() -> None:
+    script = Script(*[ToolError("down")] * 3, 60.0, ToolAnswer({}))
+    routed = router(tool(script, read_only=False, timeout_s=100))
+    for _ in range(3):
+        await routed.run(call(), CALLER)
+    await asyncio.sleep(30)
+    probe = asyncio.create_task(routed.run(call(), CALLER))
+    await asyncio.sleep(1)
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    assert (await routed.run(call(), CALLER)).status is ToolStatus.OK
+
+
+@virtual_time
+async def test_a_tool_that_cancels_itself_has_failed() -> None:
+    async def confused(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        raise asyncio.CancelledError
+
+    assert (await router(tool(confused)).run(call(), CALLER)).status is ToolStatus.FAILED
+
+
+@virtual_time
+async def test_an_answer_that_is_none_is_a_failure() -> None:
+    async def forgetful(arguments: Mapping[str, Any], context: ToolContext) -> Any:
+        return None
+
+    async def sloppy(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        return ToolAnswer({"when": object()})
+
+    for handler in (forgetful, sloppy):
+        result = await router(tool(handler)).run(call(), CALLER)
+        assert (result.status, result.reason) == (ToolStatus.FAILED, "error")
+
+
+@virtual_time
+async def test_read_only_mappings_become_plain_data() -> None:
+    result = await router(tool(Script(ToolAnswer(MappingProxyType({"a": 1}))))).run(call(), CALLER)
+    assert json.dumps(result.data) == '{"a": 1}'
+
+
+@virtual_time
+async def test_failures_are_logged_with_their_cause_but_never_that_of_a_secret_tool() -> None:
+    with capture_logs() as logs:
+        await router(tool(Script(ToolError("the cause")), read_only=False)).run(call(), CALLER)
+        secret = tool(Script(ToolError("4271")), read_only=False, tags=frozenset({SENSITIVE_TAG}))
+        await router(secret).run(call(), CALLER)
+    assert [(entry["event"], entry["tool"], entry["error"]) for entry in logs] == [
+        ("tool_attempt_failed", "work", "the cause"),
+        ("tool_attempt_failed", "work", "(hidden)"),
+    ]
