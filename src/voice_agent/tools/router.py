@@ -119,6 +119,7 @@ class ToolRouter:
         """The handler's answer, or ``None`` and why there is none."""
         attempts = READ_ATTEMPTS if tool.read_only else 1
         reason = "error"
+        deadline_s = self._clock.now() + tool.timeout_s
         try:
             async with asyncio.timeout(tool.timeout_s):
                 for attempt in range(1, attempts + 1):
@@ -130,7 +131,10 @@ class ToolRouter:
                         _log_failure(tool, context, error, attempt)
                         if attempt == attempts or not _worth_retrying(error):
                             break
-                    await asyncio.sleep(self._jitter() * _BACKOFF_FIRST_S * _BACKOFF_FACTOR ** (attempt - 1))
+                    pause_s = self._jitter() * _BACKOFF_FIRST_S * _BACKOFF_FACTOR ** (attempt - 1)
+                    if self._clock.now() + pause_s >= deadline_s:
+                        break  # nothing would be left for another attempt: the caller need not wait for that
+                    await asyncio.sleep(pause_s)
         except TimeoutError as error:
             reason = "timeout"
             _log_failure(tool, context, error, 0)

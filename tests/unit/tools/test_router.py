@@ -206,6 +206,13 @@ async def test_retries_stay_within_the_budget() -> None:
 
 
 @virtual_time
+async def test_no_pause_is_waited_for_that_leaves_no_time_to_try_again() -> None:
+    script = Script(ToolError("down"))
+    result = await router(tool(script, timeout_s=0.04)).run(call(), CALLER)
+    assert (result.status, result.reason, result.duration_ms) == (ToolStatus.FAILED, "error", 0)
+
+
+@virtual_time
 async def test_the_breaker_opens_per_tool_and_closes_after_a_good_probe() -> None:
     script = Script(*[ToolError("down")] * 3, ToolAnswer({"ok": 1}))
     other = Script(ToolAnswer({}))
