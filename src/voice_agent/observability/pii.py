@@ -86,7 +86,7 @@ _NO_MAILBOX = re.compile(
 _IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,4})?(?!\w)", re.IGNORECASE)
 
 _PIN_WORD = (
-    r"(?<!\[)\b(?:pin(?:s)?|p\.i\.n\.|pass\s?codes?|pass\s?word|security\s+code|secret\s+(?:code|number)|access\s+code|"
+    r"(?<!\[)\b(?:pins?(?:'s)?|p\.i\.n\.|pass\s?codes?|pass\s?word|security\s+code|secret\s+(?:code|number)|access\s+code|"
     r"verification\s+code|one[\s-]time\s+code|c\.?v\.?[vc]2?|clave|contraseña|código\s+(?:secreto|de\s+seguridad|pin)|"
     r"code\s+(?:secret|pin|confidentiel)|mot\s+de\s+passe)\b|الرقم\s+السري|رقمي\s+السري|رمز"
 )

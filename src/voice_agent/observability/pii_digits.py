@@ -99,20 +99,23 @@ _DIGITS_PER_WORD_MAX = 3  # "hundred"
 _MONTHS = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]{0,6}"
 _DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d"
 _CURRENCY_WORD = r"(?:dollars?|euros?|pounds?|cents?|pence|riyals?|usd|eur|gbp|aud|sar|percent|per\s+cent)\b"
-# Written numbers that are something else. Each alternative must end where the number ends.
+# Not inside a longer number: neither may another group of digits stand right before or behind.
+_ALONE, _ENDS = r"(?<!\d)(?<!\d[-./ ,'])(?<!\d, )", r"(?![-./ ]?\d)"
+# Written numbers that are something else.
 _NOT_RUNS = re.compile(
     r"(?<![\w-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![\w-])"  # UUID
-    rf"|(?<![\d./-]){_YEAR}[-/]{_MONTH}[-/]{_DAY}"
+    rf"|{_ALONE}{_YEAR}[-/]{_MONTH}[-/]{_DAY}"
     r"(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![-./]?\d)"
-    rf"|(?<![\d./-])(?:{_DAY}([-/. ]){_MONTH}|{_MONTH}([-/. ]){_DAY})(?:\1|\2)(?:{_YEAR}|\d\d)(?![-./ ]?\d)"
-    rf"|\b{_MONTHS}\.?[ ]{{1,3}}\d{{1,2}}(?:st|nd|rd|th)?(?:,?[ ]{{1,3}}{_YEAR})?(?![-./]?\d)"
+    rf"|{_ALONE}(?:{_DAY}([-/.]){_MONTH}|{_MONTH}([-/.]){_DAY})(?:\1|\2)(?:{_YEAR}|\d\d){_ENDS}"
+    rf"|{_ALONE}(?:{_DAY} {_MONTH}|{_MONTH} {_DAY}) {_YEAR}{_ENDS}"
+    rf"|\b{_MONTHS}\.?[ ]{{1,3}}{_DAY}(?:st|nd|rd|th)?(?:,?[ ]{{1,3}}{_YEAR})?{_ENDS}"
     r"|(?<![\d:])\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?![\d:])"  # times
-    rf"|(?<!\d)\d{{1,3}}(?:([,. '])\d{{3}}){{0,3}}(?:[.,]\d{{1,2}})?\s?(?:[$€£¥%]|{_CURRENCY_WORD})"  # amounts
-    r"|[$€£¥]\s?\d{1,9}(?:[.,]\d{1,3}){0,3}(?![\d-])"
-    r"|(?<![\d,])\d{1,3}(?:,\d{3}){1,3}(?:\.\d{1,2})?(?![\d,-])"  # 1,234,567
+    rf"|{_ALONE}\d{{1,3}}(?:[,. ']\d{{3}}){{0,3}}(?:[.,]\d{{1,2}})?\s?(?:[$€£¥%]|{_CURRENCY_WORD})"  # amounts
+    rf"|[$€£¥]\s?\d{{1,9}}(?:[.,]\d{{1,3}}){{0,3}}{_ENDS}"
+    rf"|(?<!,){_ALONE}\d{{1,3}}(?:,\d{{3}}){{1,3}}(?:\.\d{{1,2}})?(?!,){_ENDS}"  # 1,234,567
     r"|(?<![\d.])\d\.\d+(?![\d.-])"  # a measurement
     r"|(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])"  # IPv4
-    rf"|(?<!\d){_YEAR}(?:(?:,? ){_YEAR})+(?![-./ ]?\d)",  # several years
+    rf"|{_ALONE}{_YEAR}(?:(?:,? ){_YEAR})+{_ENDS}",  # several years
     re.IGNORECASE,
 )
 

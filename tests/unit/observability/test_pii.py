@@ -1,0 +1,220 @@
+"""What counts as personal data, what does not, and that masking can be repeated."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voice_agent.observability.pii import PiiKind, PiiSpan, find_pii, mask, mask_any, passes_luhn, warm_pii
+
+MASKED = [
+    # cards
+    ("my card is 4111 1111 1111 1111 thanks", "my card is [CARD] thanks"),
+    ("4111-1111-1111-1111", "[CARD]"),
+    ("it is 4111111111111111.", "it is [CARD]."),
+    ("amex 3782 822463 10005", "amex [CARD]"),
+    ("four one one one one one one one one one one one one one one one", "[CARD]"),
+    ("four triple one, quadruple", "four triple one, quadruple"),
+    ("four one double one double one double one double one double one double one one one", "[CARD]"),
+    ("4111, 1111, 1111, 1111", "[CARD]"),
+    ("my card is 4111 1111 1111 1112", "my card is [NUMBER]"),  # misheard: fails the check digit, still private
+    # social security
+    ("it's 123-45-6789 ok", "it's [SSN] ok"),
+    ("my social is 123456789", "my social is [SSN]"),
+    ("my social security number is one two three four five six seven eight nine", "my social security number is [SSN]"),
+    # phones
+    ("call me at (415) 555-2671 please", "call me at [PHONE] please"),
+    ("+1 415 555 2671", "[PHONE]"),
+    ("1-800-555-0199", "[PHONE]"),
+    ("555-0100", "[PHONE]"),
+    ("caller +15550100", "caller [PHONE]"),
+    ("+44 20 7946 0958 or 07700 900123", "[PHONE] or [PHONE]"),
+    ("tel 06 12 34 56 78", "tel [PHONE]"),
+    ("06.12.34.56.78", "[PHONE]"),
+    ("+966 50 123 4567", "[PHONE]"),
+    ("٠٥٠١٢٣٤٥٦٧", "[PHONE]"),
+    ("+61 412 345 678", "[PHONE]"),
+    ("+34 612 345 678", "[PHONE]"),
+    ("+49 30 901820 and +81 3-3224-9999", "[PHONE] and [PHONE]"),
+    ("call me at four one five five five five two six seven one", "call me at [PHONE]"),
+    ("four one five, um, five five five, two six seven one", "[PHONE]"),
+    ("it's oh seven seven double oh nine hundred one two three", "it's [PHONE]"),
+    ("my number is 98765 43210", "my number is [PHONE]"),
+    ("plus one four one five five five five two six seven one", "[PHONE]"),
+    # mail
+    ("write to jane.doe+shop@mail.example.co.uk.", "write to [EMAIL]."),
+    ("jane at example dot com", "[EMAIL]"),
+    ("it's jane dot doe at example dot co dot uk okay", "it's [EMAIL] okay"),
+    ("jane underscore doe 42 at mail dot example dot org", "[EMAIL]"),
+    ("my email is j a n e dot d at gmail dot com thanks", "my email is [EMAIL] thanks"),
+    ("jane at example.com", "[EMAIL]"),
+    ("ana arroba ejemplo punto es", "[EMAIL]"),
+    ("Jane @ Example dot Com", "[EMAIL]"),
+    # bank accounts
+    ("GB82 WEST 1234 5698 7654 32", "[IBAN]"),
+    ("DE89370400440532013000", "[IBAN]"),
+    # PINs
+    ("my pin is 4271", "my pin is [PIN]"),
+    ("pin four two seven one", "pin [PIN]"),
+    ("My PIN is four, two, seven, one.", "My PIN is [PIN]."),
+    ("it is pin: 4 2 7 1", "it is pin: [PIN]"),
+    ("my passcode is forty-two seventy-one", "my passcode is [PIN]"),
+    ("the security code is nine oh five", "the security code is [PIN]"),
+    ("the pin's digits are double four one two", "the pin's digits are [PIN]"),
+    ("4271 is my pin", "[PIN] is my pin"),
+    ("four two seven one is my pin", "[PIN] is my pin"),
+    ("mi clave es cuatro dos siete uno", "mi clave es [PIN]"),
+    ("mon code secret est quatre deux sept un", "mon code secret est [PIN]"),
+    ("رقمي السري ٤٢٧١", "رقمي السري [PIN]"),
+    ('{"pin": "4271", "order": "83102"}', '{"pin": "[PIN]", "order": "83102"}'),
+    # other long numbers
+    ("customer 1 2 3 4 5 6 7", "customer [NUMBER]"),
+]
+
+PLAIN = [
+    "",
+    "hello, what can you do for me?",
+    "order 83102",
+    "83102",
+    "83102 83103",
+    "orders 83102, 83103 and 83104",
+    "eight three one oh two",
+    "order eight three one oh two, eight three one oh three",
+    "order number 10000234",
+    "my pin for order 83102 does not work",
+    "I forgot my PIN. It is about order 83102.",
+    "please say the four digits of your PIN",
+    "on 22/11/2026 at 10:30",
+    "2026-11-22 18:34:00",
+    "2026-11-22T18:34:00.123456+00:00",
+    "22.11.2026, 22-11-26 and 11 22 2026",
+    "November 22, 2026 or Sept 14 2026",
+    "from 2024, 2025 2026",
+    "it cost $1,234,567.89 or 1.234.567,89 euros",
+    "forty nine dollars and ninety nine cents",
+    "12.50 dollars and 1,000,000 users, 99.95 %",
+    "we are open from nine to five thirty, Monday to Friday",
+    "the first two of three orders, one for my son and two for me",
+    "twenty four seven three six five",
+    "I ordered 2 shirts on May 3 and 2 shoes, size 42, 30 days ago",
+    "sizes 38, 40, 42, 44 and 46",
+    "192.168.100.200:5432",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "parcel JP123456789GB",
+    "0.123456789 and 3.14159265358979",
+    "visit us at example dot com",
+    "look at this dot on the page",
+    "look at the dot",
+    "flight GB82 at gate 12",
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), MASKED)
+def test_personal_data_is_replaced(text: str, expected: str) -> None:
+    assert mask(text) == expected
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_the_rest_stays(text: str) -> None:
+    assert find_pii(text) == []
+    assert mask(text) == text
+
+
+def test_spans_say_what_and_where() -> None:
+    text = "a@b.com or +1 415 555 2671"
+    assert find_pii(text) == [PiiSpan(PiiKind.EMAIL, 0, 7), PiiSpan(PiiKind.PHONE, 11, 26)]
+    assert text[11:26] == "+1 415 555 2671"
+
+
+PIECES = st.sampled_from(
+    [text for text, _ in MASKED]
+    + PLAIN
+    + [kind.placeholder for kind in PiiKind]
+    + "pin passcode is my order number at dot com jane @ + ( ) - . , / : % 7 42 555 83102 4111 one two double".split()
+)
+MIXED = st.lists(st.tuples(PIECES, st.sampled_from([" ", "", ", ", ". ", "-", "\n"])), max_size=8).map(
+    lambda parts: "".join(piece + gap for piece, gap in parts)
+)
+
+
+@settings(deadline=None)
+@given(MIXED | st.text(max_size=60) | st.text("0123456789 -.+()@pin", max_size=40))
+def test_masking_twice_is_masking_once(text: str) -> None:
+    once = mask(text)
+    assert mask(once) == once
+    assert find_pii(once) == []
+
+
+@settings(deadline=None)
+@given(st.integers(10**11, 10**17).map(str), st.sampled_from(["", " ", "-"]), st.integers(2, 5))
+def test_no_card_comes_through_however_it_is_grouped(digits: str, gap: str, size: int) -> None:
+    check = next(d for d in "0123456789" if passes_luhn(digits + d))
+    card = digits + check
+    grouped = gap.join(card[at : at + size] for at in range(0, len(card), size))
+    assert mask(f"it is {grouped} okay") == "it is [CARD] okay"
+
+
+def test_luhn() -> None:
+    assert passes_luhn("4111111111111111")
+    assert passes_luhn("378282246310005")
+    assert not passes_luhn("4111111111111112")
+    assert not passes_luhn("0000000000000000")
+
+
+def test_any_shape_is_masked_at_every_depth() -> None:
+    value = {"a@b.com": ["call +1 415 555 2671", {"n": ("my pin is 4271", 7, None)}], "call_id": "4155552671"}
+    assert mask_any(value, skip=frozenset({"call_id"})) == {
+        "[EMAIL]": ["call [PHONE]", {"n": ("my pin is [PIN]", 7, None)}],
+        "call_id": "4155552671",
+    }
+
+
+HOSTILE = [
+    "a ",
+    "1 ",
+    " ",
+    "pin ",
+    "pin is ",
+    "one ",
+    "a@",
+    "a at ",
+    "1-",
+    "order ",
+    "dot ",
+    "x dot ",
+    "1.2.",
+    "١",
+    "+",
+    "GB82 ",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_no_text_makes_it_slow(piece: str) -> None:
+    """Twice the length may take about twice the time; a pattern that backtracks would take four times or for ever."""
+    warm_pii()
+    text = (piece * 40_000)[:40_000] + "4155552671"
+    start = time.process_time()
+    mask(text)
+    assert time.process_time() - start < 3.0
+
+
+def test_an_ordinary_line_is_quick() -> None:
+    """At most 100 µs for 200 characters; the bound here leaves room for a busy machine."""
+    line = (
+        "I would like to know where my order 83102 is, because it should have arrived last Friday and nobody has "
+        "called me about it yet, so could you please look at it for me and tell me what is going on? Thanks."
+    )
+    mask(line)
+    best = min(_timed(line) for _ in range(20))
+    assert best < 300e-6
+
+
+def _timed(line: str) -> float:
+    start = time.process_time()
+    for _ in range(50):
+        mask(line)
+    return (time.process_time() - start) / 50
