@@ -93,9 +93,10 @@ def _wait_until_ready(server: RunningServer, process: subprocess.Popen[bytes]) -
             raise RuntimeError(f"the server exited with {process.returncode}:\n{_tail(server.log_path)}")
         try:
             server.get("/ready", timeout_s=2)
-            return
         except (URLError, OSError):
             time.sleep(0.1)
+        else:
+            return
     raise RuntimeError(f"the server was not ready within {READY_WITHIN_S:g} s:\n{_tail(server.log_path)}")
 
 

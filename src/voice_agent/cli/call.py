@@ -117,9 +117,6 @@ async def _take_turns(caller: SimulatedCaller, lines: list[_Line], dialogue: _Di
             answered += caller.playback.first_sound_after(utterance.last_voiced_s) is not None
         except CallError as error:
             dialogue.note(str(error))
-            if caller.closed is None:
-                continue
-            break
     if caller.closed is not None and answered < len(lines):
         dialogue.note(
             f"the call ended with close code {caller.closed.code}: {caller.closed.reason or 'no reason given'}"

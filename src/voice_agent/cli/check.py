@@ -1,0 +1,187 @@
+"""``voice-agent check``: is everything in order that a call needs, and if not, what is to be done?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from voice_agent.clock import process_seconds
+from voice_agent.config import Settings, load_settings
+from voice_agent.errors import ConfigError, VoiceAgentError
+from voice_agent.providers.pool import ModelPool
+
+_FREE_MIN_BYTES = 1_000_000_000  # a day of event logs of a busy small server, and the knowledge base
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row. ``detail`` says what is, where it is in order, and else what is wrong and what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+Check = Callable[[Settings], Awaitable[str]]
+
+
+def run_check() -> int:
+    """Prints the table; 0 where all is in order, else 1."""
+    findings = asyncio.run(findings_of(CHECKS))
+    table = Table("what", "", "detail", title="voice-agent check", title_justify="left")
+    for finding in findings:
+        mark = Text("ok", "green") if finding.ok else Text("failed", "bold red")
+        table.add_row(finding.name, mark, Text(finding.detail))
+    Console(highlight=False).print(table)
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+async def findings_of(checks: tuple[tuple[str, Check], ...]) -> list[Finding]:
+    """Runs the checks one after another; bad settings end them, as nothing else can be known then."""
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        return [Finding("settings", False, str(error))]
+    findings = [Finding("settings", True, "every variable is valid (voice-agent config shows them)")]
+    for name, check in checks:
+        try:
+            findings.append(Finding(name, True, await check(settings)))
+        except (VoiceAgentError, OSError) as error:
+            findings.append(Finding(name, False, str(error)))
+    return findings
+
+
+async def _recognition(settings: Settings) -> str:
+    return await _warmed(settings, "asr", settings.asr.provider)
+
+
+async def _synthesis(settings: Settings) -> str:
+    return await _warmed(settings, "tts", settings.tts.provider)
+
+
+async def _language_model(settings: Settings) -> str:
+    return await _warmed(settings, "llm", settings.llm.provider)
+
+
+async def _warmed(settings: Settings, kind: str, chain: tuple[str, ...]) -> str:
+    """Loads the configured provider and runs it once, as the server does at its start."""
+    from voice_agent.providers.embedding.minilm import MiniLmEmbedder
+    from voice_agent.providers.registry import ProviderContext, build_provider
+
+    async with _pool(settings) as pool:
+        context = ProviderContext(settings.asr, settings.tts, settings.llm, pool, MiniLmEmbedder(pool))
+        begun_s = process_seconds()
+        await build_provider(kind, chain, context).warm_up()  # type: ignore[arg-type]  # one of the registry's kinds
+    return f"{','.join(chain)}: loaded and run in {process_seconds() - begun_s:.1f} s"
+
+
+async def _turn_taking(settings: Settings) -> str:
+    from voice_agent.providers.embedding.minilm import MiniLmEmbedder
+    from voice_agent.providers.turn.smart_turn import SmartTurnModel
+    from voice_agent.providers.understanding.semantic import SemanticUnderstanding
+    from voice_agent.providers.vad.silero import SileroDetectorFactory
+
+    async with _pool(settings) as pool:
+        begun_s = process_seconds()
+        await SileroDetectorFactory(pool).warm_up()
+        await SmartTurnModel(pool).warm_up()
+        await SemanticUnderstanding(MiniLmEmbedder(pool)).warm_up()
+    return f"voice detection, end of turn, meaning: loaded and run in {process_seconds() - begun_s:.1f} s"
+
+
+@asynccontextmanager
+async def _pool(settings: Settings) -> AsyncIterator[ModelPool]:
+    pool = ModelPool(settings.local_models.workers, settings.local_models.queue)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def _database(settings: Settings) -> str:
+    from voice_agent.store.database import open_database
+
+    async with open_database(settings.store, settings.server.state_dir) as database:
+        return f"{database.name}: readable, writable, of this version"
+
+
+async def _knowledge(settings: Settings) -> str:
+    if not settings.knowledge.enabled:
+        return "switched off (ENABLE_RAG)"
+    from voice_agent.app import open_knowledge_base
+
+    async with open_knowledge_base(settings) as knowledge:
+        documents = await knowledge.documents()
+        if not documents:
+            raise ConfigError("The knowledge base is empty. Add documents: voice-agent kb add FOLDER.")
+        answer = await knowledge.search(documents[0].title)
+        passages = sum(document.chunks for document in documents)
+        if not answer.passages:
+            raise ConfigError(f"{len(documents)} documents are there, yet a search finds nothing: add them again.")
+        return f"{len(documents)} documents, {passages} passages, searchable"
+
+
+async def _port(settings: Settings) -> str:
+    host, port = settings.server.host, settings.server.port
+    try:
+        with socket.create_server((host, port)):
+            return f"{host}:{port} is free"
+    except OSError as error:
+        status = await asyncio.to_thread(_ready_status, f"http://{host}:{port}/ready")
+        if status:
+            return f"{host}:{port}: a voice-agent server is running there ({status})"
+        raise ConfigError(
+            f"{host}:{port} is taken by another program ({error.strerror}). Set PORT, or use serve --port."
+        ) from None
+
+
+def _ready_status(url: str) -> str:
+    """What a server of ours says of itself; empty where something else answers, or nothing."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - http to the configured address
+            body = json.load(answer)
+    except (OSError, ValueError):
+        return ""
+    return str(body.get("status", "")) if isinstance(body, dict) and "active_sessions" in body else ""
+
+
+async def _disk(settings: Settings) -> str:
+    folder = settings.server.state_dir.resolve()
+    free = shutil.disk_usage(_existing(folder)).free
+    if free < _FREE_MIN_BYTES:
+        raise ConfigError(f"{folder} has {free / 1e9:.1f} GB left. Free some space, or set STATE_DIR elsewhere.")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    probe = folder / ".write-check"
+    try:
+        probe.write_bytes(b"ok")
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error.strerror}. Set STATE_DIR elsewhere.") from None
+    return f"{folder}: writable, {free / 1e9:.0f} GB free"
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("recognition", _recognition),
+    ("synthesis", _synthesis),
+    ("language model", _language_model),
+    ("turn taking", _turn_taking),
+    ("database", _database),
+    ("knowledge base", _knowledge),
+    ("port", _port),
+    ("disk", _disk),
+)
