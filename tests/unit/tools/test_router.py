@@ -197,7 +197,7 @@ async def test_a_hanging_tool_is_given_up_in_time() -> None:
 @virtual_time
 async def test_retries_stay_within_the_budget() -> None:
     async def slow_failure(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
-        await asyncio.sleep(0.9)
+        await asyncio.sleep(0.7)
         raise ToolError("down")
 
     result = await router(tool(slow_failure, timeout_s=2.0)).run(call(), CALLER)
