@@ -1,0 +1,194 @@
+"""What a brain file holds: intents, questions, templates and rules, checked as a whole when it is loaded.
+
+``data/brain.en.yaml`` is the shipped one and explains every key to the people who edit it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from voice_agent.models import OpenQuestion
+from voice_agent.providers.data_file import Entry, load_data_file
+from voice_agent.providers.llm.builtin.filters import build_filters
+from voice_agent.providers.llm.builtin.templates import Phrasebook, TemplateError, _Ask, _Each, _Slot, parse
+
+Place = tuple[str | int, ...]
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Text = Annotated[str, Field(min_length=1)]
+Variants = Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+
+#: What rules may ask about, and the values a fact can have ("" stands for anything).
+FACTS: Mapping[str, frozenset[str] | None] = {
+    "intent": None,
+    "asked": None,
+    "number": frozenset({"none", "known", "new"}),
+    "picked": frozenset({"none", "focus", "one", "several", "all"}),
+    "orders": frozenset({"unknown", "none", "one", "several", "many"}),
+    "misses": frozenset({"none", "once", "often"}),
+    "last": frozenset({"yes", "no"}),
+    "rest": frozenset({"yes", "no"}),
+    "words": frozenset({"few", "enough"}),
+    "verified": frozenset({"yes", "no"}),
+    "tool": None,
+    "result": frozenset({"ok", "business_error", "denied", "invalid", "failed"}),
+    "reason": None,
+    "answerable": frozenset({"yes", "no"}),
+}
+_RESULT_FACTS = frozenset({"tool", "result", "reason", "answerable"})
+
+
+class IntentEntry(Entry):
+    """See ``brain.en.yaml``."""
+
+    examples: tuple[Text, ...] = Field(min_length=1)
+    topic: str = ""
+    social: bool = False
+    aspect: bool = False
+    resumes: bool = False
+    preface: str = ""
+    threshold: float | None = Field(None, ge=0, le=1)
+
+
+class CallEntry(Entry):
+    tool: Text
+    args: Mapping[str, str] = Field(default_factory=dict)
+
+
+class RuleEntry(Entry):
+    when: Mapping[str, Names]
+    say: Names = ()
+    call: CallEntry | None = None
+
+
+class ReferenceEntry(Entry):
+    pattern: Text
+    pick: Literal["first", "second", "third", "fourth", "fifth", "last", "newest", "oldest", "other", "all"]
+
+
+class BrainFile(Entry):
+    """A whole file, valid in itself and between its parts."""
+
+    version: int = Field(ge=1, le=1)
+    locale: Text
+    threshold: float = Field(ge=0, le=1)
+    margin: float = Field(ge=0, le=1)
+    clause_extra: float = Field(ge=0, le=1)
+    default_aspect: Text
+    intents: Mapping[str, IntentEntry]
+    references: tuple[ReferenceEntry, ...]
+    follow_up: Text
+    questions: Mapping[str, Variants]
+    templates: Mapping[str, Variants]
+    turns: tuple[RuleEntry, ...]
+    results: tuple[RuleEntry, ...]
+    words: Mapping[str, str]
+    currencies: Mapping[str, str]
+    months: tuple[str, ...] = Field(min_length=12, max_length=12)
+    weekdays: tuple[str, ...] = Field(min_length=7, max_length=7)
+    date: Text
+
+    def problems(self) -> Iterator[tuple[Place, str]]:
+        yield from self._pattern_problems()
+        yield from self._template_problems("questions", self.questions)
+        yield from self._template_problems("templates", self.templates)
+        yield from self._intent_problems()
+        for section, rules in (("turns", self.turns), ("results", self.results)):
+            for index, rule in enumerate(rules):
+                yield from self._rule_problems((section, index), rule, results=section == "results")
+        for needed in ("not_understood", "not_understood_human", "repeat", "failure"):
+            if needed not in self.templates:
+                yield ("templates",), f"no template {needed!r}: the program itself uses it"
+
+    def phrasebook(self) -> Phrasebook:
+        filters = build_filters(
+            words=self.words, currencies=self.currencies, months=self.months, weekdays=self.weekdays, day=self.date
+        )
+        return Phrasebook(self.templates, self.questions, filters)
+
+    def _pattern_problems(self) -> Iterator[tuple[Place, str]]:
+        patterns: list[tuple[Place, str]] = [(("follow_up",), self.follow_up)]
+        patterns += [(("references", n, "pattern"), entry.pattern) for n, entry in enumerate(self.references)]
+        for place, pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                yield place, f"not a regular expression: {error}"
+
+    def _template_problems(self, section: str, templates: Mapping[str, Variants]) -> Iterator[tuple[Place, str]]:
+        filters = build_filters(words={}, currencies={}, months=(), weekdays=(), day="")
+        for name, variants in templates.items():
+            for index, variant in enumerate(variants):
+                place = (section, name, index)
+                try:
+                    mentions = list(parse(variant).mentions())
+                except TemplateError as error:
+                    yield place, str(error)
+                    continue
+                for part in mentions:
+                    if isinstance(part, _Ask) and part.question not in self.questions:
+                        yield place, f"there is no question {part.question!r}"
+                    elif isinstance(part, _Ask) and section == "questions":
+                        yield place, "a question cannot hold another question"
+                    elif isinstance(part, _Each) and part.template not in self.templates:
+                        yield place, f"there is no template {part.template!r}"
+                    elif isinstance(part, _Slot):
+                        unknown = [name for name in part.filters if name not in filters]
+                        if unknown:
+                            yield place, f"there is no filter {unknown[0]!r}; there are {', '.join(sorted(filters))}"
+
+    def _intent_problems(self) -> Iterator[tuple[Place, str]]:
+        if self.default_aspect not in self.intents:
+            yield ("default_aspect",), f"there is no intent {self.default_aspect!r}"
+        owners: dict[str, str] = {}
+        for name, intent in self.intents.items():
+            if intent.preface and intent.preface not in self.templates:
+                yield ("intents", name, "preface"), f"there is no template {intent.preface!r}"
+            for index, example in enumerate(intent.examples):
+                other = owners.setdefault(example.lower(), name)
+                if other != name:
+                    yield ("intents", name, "examples", index), f"{example!r} is an example of {other!r} already"
+
+    def _rule_problems(self, place: Place, rule: RuleEntry, *, results: bool) -> Iterator[tuple[Place, str]]:
+        if bool(rule.say) == bool(rule.call):
+            yield place, "a rule has either say or call"
+        for fact, values in rule.when.items():
+            if fact not in FACTS or (not results and fact in _RESULT_FACTS):
+                yield (*place, "when", fact), f"there is no such fact here; there are {', '.join(sorted(FACTS))}"
+                continue
+            allowed = self._allowed(fact)
+            wrong = [value for value in values if allowed is not None and value not in allowed]
+            if wrong:
+                yield (*place, "when", fact), f"{wrong[0]!r} is not one of {', '.join(sorted(allowed or ()))}"
+        for name in rule.say:
+            intents = [i for i, entry in self.intents.items() if entry.aspect] if "{intent}" in name else [""]
+            for intent in intents:
+                general = re.sub(r"\{[^{}]*\}", "other", name.replace("{intent}", intent))
+                if general not in self.templates:
+                    yield (*place, "say"), f"there is no template {general!r}"
+
+    def _allowed(self, fact: str) -> frozenset[str] | None:
+        if fact == "intent":
+            return frozenset(self.intents) | {"none"} | self._topics()
+        if fact == "asked":
+            return frozenset(self.questions) | {question.value for question in OpenQuestion}
+        return FACTS[fact]
+
+    def _topics(self) -> frozenset[str]:
+        """Rules may name a topic instead of each of its intents, as "topic:order"."""
+        return frozenset(f"topic:{intent.topic}" for intent in self.intents.values() if intent.topic)
+
+
+def load_brain(path: Path | None = None) -> BrainFile:
+    """The brain at ``path``, or the shipped English one. Raises ``ConfigError`` naming file, line and mistake."""
+    return load_data_file(BrainFile, path, "brain.en.yaml")

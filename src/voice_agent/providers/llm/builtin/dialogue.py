@@ -1,0 +1,110 @@
+"""The dialogue as the built-in model reads it: everything it knows is in the request's messages.
+
+The *turn* being answered is the last caller message; what the agent said after it (asking for a PIN, confirming it) does
+not answer it. Tool results after it belong to it, and only to it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voice_agent.models import Message, Role, ToolCall, ToolResult, ToolStatus
+
+_PLACEHOLDER_ONLY = re.compile(r"^\W*(?:\[[^\]]*\]\W*)+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """``before`` are the messages ahead of the turn; ``after`` those that followed it in the same turn."""
+
+    messages: tuple[Message, ...]
+    turn_at: int
+    verified: bool
+
+    @property
+    def before(self) -> tuple[Message, ...]:
+        return self.messages[: self.turn_at]
+
+    @property
+    def after(self) -> tuple[Message, ...]:
+        return self.messages[self.turn_at + 1 :]
+
+    @property
+    def text(self) -> str:
+        """The caller's words; "" where nobody has spoken yet."""
+        return self.messages[self.turn_at].text if self.turn_at < len(self.messages) else ""
+
+    @property
+    def turn(self) -> int:
+        """How many caller turns came before; picks template variants."""
+        return sum(1 for message in self.before if message.role is Role.CALLER)
+
+    def earlier_turns(self) -> list[str]:
+        """Earlier caller turns, newest first."""
+        return [message.text for message in reversed(self.before) if is_spoken_turn(message)]
+
+    def last_agent(self) -> Message | None:
+        """What the agent said before this turn."""
+        return next((m for m in reversed(self.before) if m.role is Role.AGENT and m.text), None)
+
+    def agent_texts(self) -> list[str]:
+        """The agent's earlier words, newest first."""
+        return [m.text for m in reversed(self.before) if m.role is Role.AGENT and m.text]
+
+    def result_of(self, name: str, arguments: str) -> ToolResult | None:
+        """The newest result of this very call within the turn. A refusal for want of identity is forgotten once the
+        caller is verified."""
+        wanted = _canonical(arguments)
+        calls = {call.call_id: call for message in self.after for call in message.tool_calls}
+        for message in reversed(self.after):
+            result = message.tool_result
+            if result is None or result.name != name:
+                continue
+            call = calls.get(result.call_id)
+            if call is not None and _canonical(call.arguments) != wanted:
+                continue
+            if result.status is ToolStatus.DENIED and result.reason == "identity_required" and self.verified:
+                continue
+            return result
+        return None
+
+    def last_call(self, name: str) -> ToolCall | None:
+        """The newest earlier call of a tool, if no other tool was called since."""
+        for message in reversed(self.before):
+            for call in reversed(message.tool_calls):
+                return call if call.name == name else None
+        return None
+
+    def calls_so_far(self) -> int:
+        return sum(len(message.tool_calls) for message in self.messages)
+
+    def until_last_agent(self) -> Dialogue | None:
+        """The dialogue as it stood when the agent's last words before this turn were asked for."""
+        for index in range(self.turn_at - 1, -1, -1):
+            message = self.messages[index]
+            if message.role is Role.AGENT and message.text:
+                return read_dialogue(self.messages[:index], verified=self.verified)
+        return None
+
+
+def read_dialogue(messages: Sequence[Message], *, verified: bool) -> Dialogue:
+    spoken = tuple(message for message in messages if message.role is not Role.SYSTEM)
+    turn_at = next((i for i in range(len(spoken) - 1, -1, -1) if is_spoken_turn(spoken[i])), len(spoken))
+    return Dialogue(spoken, turn_at, verified)
+
+
+def is_spoken_turn(message: Message) -> bool:
+    """A caller message with words of its own; one that is only a placeholder for a secret asks nothing."""
+    return message.role is Role.CALLER and bool(message.text.strip()) and not _PLACEHOLDER_ONLY.match(message.text)
+
+
+def _canonical(arguments: str) -> Mapping[str, Any] | str:
+    try:
+        parsed = json.loads(arguments or "{}")
+    except ValueError:
+        return arguments
+    return parsed if isinstance(parsed, dict) else arguments

@@ -1,0 +1,89 @@
+"""Turns values of tool results into words: dates, money, lists of items."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from voice_agent.providers.llm.builtin.templates import Filter, join
+
+
+def build_filters(
+    *, words: Mapping[str, str], currencies: Mapping[str, str], months: Sequence[str], weekdays: Sequence[str], day: str
+) -> dict[str, Filter]:
+    """The filters that templates may name. ``words`` translates codes ("in_transit"); ``currencies`` gives the sign of
+    an ISO 4217 code; ``day`` is a pattern with {weekday}, {month} and {day}."""
+
+    def say_date(value: Any) -> str:
+        try:
+            moment = date.fromisoformat(str(value)[:10])
+        except ValueError:
+            return str(value)
+        return day.format(weekday=weekdays[moment.weekday()], month=months[moment.month - 1], day=moment.day)
+
+    def say_words(value: Any) -> str:
+        return words.get(str(value), str(value).replace("_", " "))
+
+    def say_money(value: Any) -> str:
+        amount, currency = value if isinstance(value, tuple) else (value, "")
+        figure = f"{amount:.2f}" if isinstance(amount, int | float) else str(amount)
+        figure = figure.removesuffix(".00")
+        sign = currencies.get(currency, "")
+        return f"{sign}{figure}" if sign else f"{figure} {currency}".strip()
+
+    return {
+        "cap": lambda value: str(value)[:1].upper() + str(value)[1:],
+        "date": say_date,
+        "items": say_items,
+        "short_items": say_short_items,
+        "money": say_money,
+        "words": say_words,
+    }
+
+
+def item_names(items: Any) -> list[tuple[str, int]]:
+    """(name, quantity) of each item, whether items are plain names or {"name", "quantity"} records."""
+    pairs: list[tuple[str, int]] = []
+    for item in items if isinstance(items, Sequence) and not isinstance(items, str) else ():
+        if isinstance(item, Mapping):
+            pairs.append((str(item.get("name", "")), int(item.get("quantity") or 1)))
+        else:
+            pairs.append((str(item), 1))
+    return [(name, quantity) for name, quantity in pairs if name]
+
+
+def say_items(items: Any) -> str:
+    return join([_counted(name, quantity) for name, quantity in item_names(items)])
+
+
+def say_short_items(items: Any) -> str:
+    """The first item and how many kinds more there are."""
+    names = item_names(items)
+    if not names:
+        return ""
+    first = _counted(*names[0])
+    if len(names) == 1:
+        return first
+    if len(names) == 2:
+        return f"{first} and {_counted(*names[1])}"
+    return f"{first} and {len(names) - 1} more things"
+
+
+def _counted(name: str, quantity: int) -> str:
+    """ "a ceramic mug", "4 ceramic mugs"; names that are plural already stay as they are."""
+    plural = name.endswith("s") and not name.endswith("ss")
+    if quantity == 1:
+        if plural:
+            return f"a pair of {name}" if _PAIRS.search(name) else name
+        return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+    if plural:
+        return f"{quantity} pairs of {name}" if _PAIRS.search(name) else f"{quantity} {name}"
+    ending = "es" if re.search(r"(?:s|x|z|ch|sh)$", name) else "s"
+    return f"{quantity} {name}{ending}"
+
+
+_PAIRS = re.compile(
+    r"\b(?:socks|boots|shoes|gloves|pants|trousers|mittens|sandals|slippers|gaiters|poles)$", re.IGNORECASE
+)

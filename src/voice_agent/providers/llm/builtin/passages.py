@@ -1,0 +1,102 @@
+"""Answers a question in the knowledge base's own words: the one or two sentences nearest to it in meaning.
+
+Nothing is composed, so nothing can be made up: every word spoken stands in a document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from voice_agent.providers.understanding.matcher import TextEmbedder, prepare_text
+
+_PASSAGES = 3  # the rest is further from the question than these
+_SENTENCES = 24  # bounds the embedding work for very long passages
+_MOST_WORDS = 45  # about 15 s of speech; a second sentence beyond it is left out
+_SECOND_SHARE = 0.62  # how near, measured on the best sentence, its neighbour must be to be worth hearing
+_PASSAGE_WEIGHT = 0.3  # the search saw the whole passage, a sentence's vector does not
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b[ap]\.m\.)(?<!e\.g\.)(?<!i\.e\.)\s+(?=[A-Z0-9\"'(])")
+_MARKUP = re.compile(r"^\s*(?:#{1,6}\s+.*|[-*_]{3,}\s*|\|[-| :]+\|)$")
+_BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
+_INLINE = re.compile(r"(\*\*|__|`|(?<!\w)[*_]|[*_](?!\w))")
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+_LEANS_BACK = re.compile(
+    r"^(?:it|its|they|their|them|this|these|that|those|he|she|also|then|however|otherwise|but|so|and|or|instead|"
+    r"in that case|after that|both|such|you can also|for that|if so|if not)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    passage: int
+    position: int
+    title: str
+    text: str
+
+
+async def extract_answer(question: str, passages: Sequence[Mapping[str, Any]], embedder: TextEmbedder) -> str:
+    """At most two sentences of ``passages`` ({"title", "text", "score"}, best first); "" if they hold none.
+
+    Raises what the embedder raises.
+    """
+    sentences = [
+        _Sentence(index, position, str(passage.get("title", "")), text)
+        for index, passage in enumerate(passages[:_PASSAGES])
+        for position, text in enumerate(split_sentences(str(passage.get("text", ""))))
+    ][:_SENTENCES]
+    if not sentences:
+        return ""
+    texts = [prepare_text(f"{sentence.title}: {sentence.text}") for sentence in sentences]
+    vectors = await embedder.embed([prepare_text(question), *texts])
+    weights = np.array([float(passages[s.passage].get("score") or 0.0) for s in sentences])
+    scores = vectors[1:] @ vectors[0] + _PASSAGE_WEIGHT * weights
+    best = int(scores.argmax())
+    before, after = _neighbour(sentences, best, -1), _neighbour(sentences, best, 1)
+    near = max((index for index in (before, after) if index is not None), key=lambda i: scores[i], default=None)
+    if _LEANS_BACK.match(sentences[best].text) and before is not None:
+        chosen = [before, best]
+    elif after is not None and _LEANS_BACK.match(sentences[after].text):
+        chosen = [best, after]
+    elif near is not None and scores[near] >= _SECOND_SHARE * scores[best]:
+        chosen = sorted((best, near))
+    else:
+        chosen = [best]
+    if sum(len(sentences[index].text.split()) for index in chosen) > _MOST_WORDS:
+        chosen = [best]
+    return " ".join(sentences[index].text for index in chosen)
+
+
+def _neighbour(sentences: Sequence[_Sentence], index: int, step: int) -> int | None:
+    """The sentence before or after in the same passage."""
+    other = index + step
+    if 0 <= other < len(sentences) and sentences[other].passage == sentences[index].passage:
+        return other
+    return None
+
+
+def split_sentences(text: str) -> list[str]:
+    """Speakable sentences of Markdown or plain text: headings, tables' rules and markup are dropped, each list item is
+    a sentence of its own."""
+    sentences: list[str] = []
+    paragraph: list[str] = []
+
+    def flush() -> None:
+        joined = " ".join(paragraph)
+        paragraph.clear()
+        sentences.extend(part.strip() for part in _SENTENCE_END.split(joined) if any(c.isalnum() for c in part))
+
+    for line in text.splitlines():
+        if not line.strip() or _MARKUP.match(line):
+            flush()
+            continue
+        if _BULLET.match(line):
+            flush()
+        plain = _INLINE.sub("", _LINK.sub(r"\1", _BULLET.sub("", line))).strip()
+        paragraph.append(plain)
+    flush()
+    return [sentence if sentence[-1] in ".!?" else f"{sentence.rstrip(',;:')}." for sentence in sentences]
