@@ -121,7 +121,7 @@ class _CallOpener:
         self, *, door: Door, caller_id: str, locale: str, ticket: Ticket, extra_sinks: Sequence[RecordSink]
     ) -> LiveCall:
         call_id = CallId(uuid.uuid4().hex)
-        sinks = (self._event_files.open(call_id, self._header), self._metrics.fold(), log_sink, *extra_sinks)
+        sinks: list[RecordSink] = [self._event_files.open(call_id, self._header), self._metrics.fold(), log_sink, *extra_sinks]
         return CallSession(
             self._services, door, call_id=call_id, caller_id=caller_id, locale=locale, sinks=sinks
         )

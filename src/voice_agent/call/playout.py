@@ -25,6 +25,8 @@ CHUNK_BYTES = int(SPEAK_RATE_HZ * CHUNK_S) * 2
 BUFFER_S = 8.0
 # How often the machine hears of progress.
 REPORT_S = 0.25
+# Timers are no finer than this, so what is due within it is due now.
+_GRAIN_S = 0.001
 # A client that claims to lag more than this is stalled or wrong.
 MAX_LAG_S = 2.0
 
@@ -167,7 +169,7 @@ class Playout:
         elif now > self._origin_s + sent_s:
             self._origin_s = now - sent_s
         due_s = self._origin_s + sent_s - self._lead_s
-        if due_s > now:
+        if due_s - now > _GRAIN_S:
             return due_s - now
         chunk = self._chunks.popleft()
         self._queued_bytes -= len(chunk)
@@ -181,7 +183,7 @@ class Playout:
             return None
         total_s = _seconds(self._sent_bytes)
         left_s = 0.0 if self._origin_s is None else total_s - (self._clock.now() - self._origin_s - self._lag_s)
-        if left_s > 0:
+        if left_s > _GRAIN_S:
             return min(left_s, REPORT_S)
         self._reply_id = None
         self._post(ReplyFinished(reply_id, total_s))

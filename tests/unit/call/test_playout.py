@@ -1,0 +1,230 @@
+"""Playout on virtual time: pacing, lead, pauses, cancellation, acknowledgements, and what counts as heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.virtual_time import run_virtual
+from voice_agent.call.door import SPEAK_RATE_HZ
+from voice_agent.call.playout import BUFFER_S, CHUNK_S, Playout
+from voice_agent.clock import LoopClock
+from voice_agent.conversation.events import PlayoutAdvanced, PlayoutStarted, ReplyFinished
+from voice_agent.models import ReplyId
+
+ONE = ReplyId(1)
+TWO = ReplyId(2)
+LEAD_S = 0.08
+
+
+def pcm(seconds: float) -> bytes:
+    return b"\x01\x00" * int(SPEAK_RATE_HZ * seconds)
+
+
+def seconds(byte_count: int) -> float:
+    return byte_count / (SPEAK_RATE_HZ * 2)
+
+
+class RecordingDoor:
+    """A far side that takes every chunk at once, or as slowly as told, and notes when it came."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[float, int]] = []
+        self.delay_s = 0.0
+
+    async def send_audio(self, chunk: bytes) -> None:
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        self.sent.append((asyncio.get_running_loop().time(), len(chunk)))
+
+    async def clear(self, reply_id: ReplyId) -> None:
+        raise AssertionError("clearing is the session's business")
+
+    @property
+    def total_s(self) -> float:
+        return seconds(sum(size for _, size in self.sent))
+
+
+Scene = Callable[[Playout, RecordingDoor, list[object]], Awaitable[None]]
+
+
+def play(scene: Scene) -> tuple[RecordingDoor, list[object]]:
+    door, events = RecordingDoor(), list[object]()
+
+    async def main() -> None:
+        playout = Playout(door, LoopClock(), events.append, lead_s=LEAD_S)
+        sending = asyncio.create_task(playout.run())
+        try:
+            await scene(playout, door, events)
+        finally:
+            sending.cancel()
+
+    run_virtual(main())
+    return door, events
+
+
+def test_audio_never_runs_further_ahead_than_the_lead() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(2.0))
+        playout.complete(ONE)
+        await asyncio.sleep(3)
+
+    door, events = play(scene)
+    origin = door.sent[0][0]
+    sent_s = 0.0
+    for at, size in door.sent:
+        sent_s += seconds(size)
+        assert sent_s - (at - origin) <= LEAD_S + CHUNK_S + 1e-6
+        assert at <= origin + sent_s, "a chunk came after its own moment"
+    assert door.total_s == pytest.approx(2.0)
+    assert events[0] == PlayoutStarted(ONE)
+    assert events[-1] == ReplyFinished(ONE, pytest.approx(2.0))
+
+
+def test_a_reply_is_finished_only_when_its_end_has_been_heard() -> None:
+    finished_at = 0.0
+
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        nonlocal finished_at
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(1.0))
+        playout.complete(ONE)
+        start = asyncio.get_running_loop().time()
+        while not any(isinstance(event, ReplyFinished) for event in events):
+            await asyncio.sleep(0.01)
+        finished_at = asyncio.get_running_loop().time() - start
+
+    play(scene)
+    assert finished_at == pytest.approx(1.0, abs=0.03)
+
+
+def test_cancelling_stops_at_once_and_tells_what_was_heard() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(3.0))
+        await asyncio.sleep(1.0)
+        assert playout.cancel(ONE) == pytest.approx(1.0, abs=CHUNK_S)
+        before = door.total_s
+        await playout.write(ONE, pcm(1.0))
+        playout.complete(ONE)
+        await asyncio.sleep(2.0)
+        assert door.total_s == before
+        assert not any(isinstance(event, ReplyFinished) for event in events)
+
+    play(scene)
+
+
+def test_a_pause_holds_the_rest_and_resuming_goes_on_where_it_stopped() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(1.0))
+        playout.complete(ONE)
+        await asyncio.sleep(0.5)
+        playout.pause(ONE)
+        await asyncio.sleep(0.5)
+        held = door.total_s
+        assert held <= 0.5 + LEAD_S + CHUNK_S + 1e-6
+        assert playout.heard_s() == pytest.approx(held), "what was sent is heard to its end during the pause"
+        await asyncio.sleep(5)
+        assert door.total_s == held
+        playout.unpause(ONE)
+        await asyncio.sleep(1.0)
+        assert door.total_s == pytest.approx(1.0)
+        assert any(isinstance(event, ReplyFinished) for event in events)
+
+    play(scene)
+
+
+def test_late_synthesis_moves_the_origin_instead_of_bursting() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(0.2))
+        await asyncio.sleep(2.0)
+        before = asyncio.get_running_loop().time()
+        await playout.write(ONE, pcm(1.0))
+        await asyncio.sleep(0.2)
+        burst = seconds(sum(size for at, size in door.sent if at >= before))
+        assert burst <= 0.2 + LEAD_S + CHUNK_S + 1e-6
+
+    play(scene)
+
+
+def test_a_slow_far_side_is_caught_up_with() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(1.0))
+        playout.complete(ONE)
+        door.delay_s = 0.05
+        await asyncio.sleep(0.06)
+        door.delay_s = 0.0
+        await asyncio.sleep(0.7)
+        assert door.total_s >= 0.7
+
+    play(scene)
+
+
+def test_writing_waits_while_the_buffer_is_full_and_stops_waiting_when_cancelled() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(BUFFER_S + 1))
+        writing = asyncio.create_task(playout.write(ONE, pcm(1.0)))
+        await asyncio.sleep(0.1)
+        assert not writing.done()
+        playout.cancel(ONE)
+        await asyncio.wait_for(writing, 1.0)
+
+    play(scene)
+
+
+def test_acknowledgements_correct_what_was_heard() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(3.0))
+        await asyncio.sleep(0.1)
+        playout.acknowledge(ONE, 0.0)
+        await asyncio.sleep(1.0)
+        playout.acknowledge(ONE, 0.8)
+        assert playout.heard_s() == pytest.approx(1.0, abs=0.25)
+        await asyncio.sleep(0.5)
+        assert playout.heard_s() == pytest.approx(1.3, abs=0.05)
+        playout.acknowledge(ONE, 99.0)
+        assert playout.heard_s() <= door.total_s
+
+    _, events = play(scene)
+    assert PlayoutAdvanced(ONE, 0.8, acknowledged=True) in events
+
+
+def test_a_new_reply_replaces_the_old_one() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(2.0))
+        await asyncio.sleep(0.3)
+        playout.begin(TWO)
+        await playout.write(ONE, pcm(2.0))
+        await playout.write(TWO, pcm(0.4))
+        playout.complete(TWO)
+        await asyncio.sleep(2.0)
+        assert [e for e in events if isinstance(e, ReplyFinished)] == [ReplyFinished(TWO, pytest.approx(0.4))]
+
+    play(scene)
+
+
+def test_a_client_that_resumes_gets_no_burst() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(3.0))
+        await asyncio.sleep(0.5)
+        door.delay_s = 1.0
+        await asyncio.sleep(1.0)
+        door.delay_s = 0.0
+        await asyncio.sleep(0.1)
+        playout.resume_client()
+        mark, before = asyncio.get_running_loop().time(), door.total_s
+        await asyncio.sleep(0.2)
+        assert door.total_s - before <= 0.2 + LEAD_S + CHUNK_S + 1e-6
+        assert mark
+
+    play(scene)
