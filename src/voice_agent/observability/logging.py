@@ -173,8 +173,9 @@ class _Writer:
         dropped = self._handler.dropped_lines - self._reported
         if dropped:
             self._reported += dropped
-            fields = {"event": "log lines were dropped", "lines": dropped, "level": "warning", "logger": __name__}
-            self._write(logging.makeLogRecord({"name": __name__, "msg": fields, "levelno": logging.WARNING}))
+            record = logging.LogRecord(__name__, logging.WARNING, "", 0, "log lines were dropped", None, None)
+            record.bound_fields = {"lines": dropped}
+            self._write(record)
 
 
 def _formatter(fmt: str, *, colors: bool) -> logging.Formatter:
