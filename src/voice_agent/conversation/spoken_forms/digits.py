@@ -97,10 +97,32 @@ def digit_runs(
     """
     tokens = tokens_of(text)
     items = _items(tokens, language, lenient=lenient)
-    runs: list[_Run] = []
-    for chunk in _chunks(items):
-        runs += _runs_of(chunk, items, tokens, language, length)
+    runs = _all_runs(items, tokens, language, length)
     return _result(text, tokens, items, runs, language)
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedRun:
+    """A run of digits and its place in the text. ``spelled`` says that it is more than one word or figure."""
+
+    digits: str
+    start: int
+    end: int
+    spelled: bool
+
+
+def located_runs(text: str, *, language: Language = ENGLISH) -> list[LocatedRun]:
+    """The runs that ``digit_runs`` finds, each with its place."""
+    tokens = tokens_of(text)
+    items = _items(tokens, language, lenient=False)
+    return [
+        LocatedRun(run.digits, tokens[run.first].start, tokens[run.after - 1].end, run.after - run.first > 1)
+        for run in _all_runs(items, tokens, language, None)
+    ]
+
+
+def _all_runs(items: Sequence[_Item], tokens: Sequence[Token], language: Language, length: int | None) -> list[_Run]:
+    return [run for chunk in _chunks(items) for run in _runs_of(chunk, items, tokens, language, length)]
 
 
 def _items(tokens: Sequence[Token], language: Language, *, lenient: bool) -> list[_Item]:

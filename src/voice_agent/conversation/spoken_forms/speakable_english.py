@@ -273,9 +273,9 @@ _ABBREVIATIONS: Final = {
     "dr.": "Doctor", "mr.": "Mister", "mrs.": "Missus", "ms.": "Miz", "prof.": "Professor", "etc.": "et cetera",
     "e.g.": "for example", "i.e.": "that is", "vs.": "versus", "approx.": "approximately", "est.": "estimated",
     "dept.": "department", "apt.": "apartment", "ave.": "Avenue", "blvd.": "Boulevard", "rd.": "Road",
-    "inc.": "Incorporated", "ltd.": "Limited", "ext.": "extension", "tel.": "telephone", "qty.": "quantity", "incl.": "including",
-    "excl.": "excluding", "max.": "maximum", "avg.": "average", "asap": "as soon as possible", "w/o": "without",
-    "w/": "with ", "faq": "F.A.Q.", "faqs": "F.A.Q.s",
+    "inc.": "Incorporated", "ltd.": "Limited", "ext.": "extension", "tel.": "telephone", "qty.": "quantity",
+    "incl.": "including", "excl.": "excluding", "max.": "maximum", "avg.": "average", "asap": "as soon as possible",
+    "w/o": "without", "w/": "with ", "faq": "F.A.Q.", "faqs": "F.A.Q.s",
 }  # fmt: skip
 _SYMBOLS: Final = {
     "&": " and ", "@": " at ", "=": " equals ", "~": " about ", "≈": " about ", "×": " by ", "→": " to ", "§": " section ",
