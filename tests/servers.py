@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +48,20 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[RunningServer]:
+def running_server(
+    folder: Path, settings: Mapping[str, str] | None = None, program: Sequence[str] = ()
+) -> Iterator[RunningServer]:
     """Starts a server, waits until it is ready, and stops it (SIGTERM, then by force).
 
     ``settings`` are environment variables on top of the defaults; the developer's own settings and .env stay out.
-    Raises ``RuntimeError`` with the end of its log where it does not become ready or does not stop.
+    ``program`` is another command that serves on PORT. Raises ``RuntimeError`` with the end of the log where the server
+    does not become ready or does not stop.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state_dir, log_path, port = folder / "state", folder / "server.log", _free_port()
     keep = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
     environment = {name: os.environ[name] for name in keep if name in os.environ} | {
+        "PORT": str(port),
         "STATE_DIR": str(state_dir),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
@@ -66,7 +70,7 @@ def running_server(folder: Path, settings: Mapping[str, str] | None = None) -> I
     }
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("voice-agent"), "serve", "--port", str(port)],
+            program or [str(Path(sys.executable).with_name("voice-agent")), "serve"],
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,

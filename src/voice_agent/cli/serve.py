@@ -17,6 +17,7 @@ from rich.panel import Panel
 
 from voice_agent import __version__
 from voice_agent.app import open_platform
+from voice_agent.call.services import CallServices
 from voice_agent.clock import process_seconds
 from voice_agent.config import Settings, load_settings
 from voice_agent.errors import ConfigError
@@ -37,7 +38,7 @@ def run_server(*, host: str | None, port: int | None, begun_s: float) -> None:
     settings = load_settings()
     pipeline = configure_logging(settings.server.log_level, settings.server.log_format)
     try:
-        uvloop.run(_serve(settings, lambda url: _announce(settings, url, process_seconds() - begun_s)))
+        uvloop.run(serve(settings, lambda url: _announce(settings, url, process_seconds() - begun_s)))
     finally:
         pipeline.stop()
 
@@ -53,7 +54,7 @@ async def local_server() -> AsyncIterator[str]:
     pipeline = configure_logging("WARNING", settings.server.log_format)
     ready: asyncio.Queue[str] = asyncio.Queue(1)
     serving = asyncio.create_task(
-        _serve(replace(settings, server=own), ready.put_nowait, signals=False), name="local-server"
+        serve(replace(settings, server=own), ready.put_nowait, signals=False), name="local-server"
     )
     waiting = asyncio.create_task(ready.get(), name="local-server-ready")
     try:
@@ -68,12 +69,22 @@ async def local_server() -> AsyncIterator[str]:
         pipeline.stop()
 
 
-async def _serve(settings: Settings, on_ready: Callable[[str], None], *, signals: bool = True) -> None:
-    """Opens everything, listens, and calls ``on_ready`` with the base URL once calls are admitted."""
+async def serve(
+    settings: Settings,
+    on_ready: Callable[[str], None],
+    *,
+    signals: bool = True,
+    services: CallServices | None = None,
+) -> None:
+    """Opens everything, listens, and calls ``on_ready`` with the base URL once calls are admitted.
+
+    ``signals``: SIGINT and SIGTERM end it, draining. ``services`` replaces what calls work with (benchmarks bring
+    scripted providers). Raises ``ConfigError``.
+    """
     host = settings.server.host
     with _bound(host, settings.server.port) as listener:
         port = listener.getsockname()[1]
-        async with open_platform(settings) as platform:
+        async with open_platform(settings, services=services) as platform:
             app = create_http_app(
                 admission=platform.admission,
                 metrics=platform.metrics,

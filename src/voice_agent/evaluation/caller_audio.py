@@ -110,6 +110,13 @@ class PlaybackBuffer:
                 return end_s
         return None
 
+    def audio_ends_at_s(self, *, before_s: float) -> float | None:
+        """When the last sample, silent or not, was played of what began to play before ``before_s``."""
+        for piece in reversed(self._pieces):
+            if piece.start_s < before_s:
+                return min(before_s, piece.start_s + piece.samples.size / self.rate_hz)
+        return None
+
     def _last_loud_before(self, piece: _Piece, before_s: float) -> float:
         part = piece.samples[: max(0, int((before_s - piece.start_s) * self.rate_hz))]
         loud = np.flatnonzero(np.abs(part.astype(np.int32)) >= SOUND_LEVEL)

@@ -1,0 +1,141 @@
+"""One continuous call of many minutes: does the server's memory grow?
+
+A caller asks one question after another in real time; the server process's resident memory is sampled meanwhile. The
+slope is a least-squares fit over the samples after the warm-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+from common import console, save
+from rich.table import Table
+from tests.servers import RunningServer, running_server
+from tests.speech import VOICES, synthesise
+from voice_to_voice import QUESTIONS
+
+from voice_agent.errors import CallError
+from voice_agent.evaluation.caller import CallOptions, SimulatedCaller
+
+SAMPLE_EVERY_S = 5.0
+WARM_UP_SHARE = 0.2
+SLOPE_MAX_MB_PER_MIN = 0.2
+MB = 1e6
+
+
+@dataclass
+class Samples:
+    """(minutes since the call began, megabytes resident, threads, open files), and what the call went through."""
+
+    rows: list[tuple[float, float, int, int]] = field(default_factory=list)
+    turns: int = 0
+    unanswered: int = 0
+    ended_early: str = ""
+
+
+async def soak(server: RunningServer, minutes: float) -> Samples:
+    samples = Samples()
+    # The caller keeps its half of the call in memory; only the server's process is measured.
+    options = CallOptions(caller_id="+15550100")
+    async with SimulatedCaller(server.url, options) as caller, asyncio.TaskGroup() as group:
+        watching = group.create_task(_watch(caller, server.pid, samples))
+        end_s = caller.started_s + minutes * 60
+        with suppress(CallError):
+            await caller.wait_for_agent_to_finish(timeout_s=30)
+        while caller.now() < end_s and caller.closed is None:
+            text = QUESTIONS[samples.turns % 6]  # the first six need no PIN
+            pcm = synthesise(text, VOICES[samples.turns % len(VOICES)], rate_hz=16_000)[0]
+            samples.turns += 1
+            try:
+                await caller.say(pcm)
+                await caller.wait_for_agent_to_finish(timeout_s=30)
+            except CallError as error:
+                samples.unanswered += 1
+                console.print(f"turn {samples.turns}: {error}", markup=False)
+        if caller.closed is not None and caller.now() < end_s:
+            samples.ended_early = f"{caller.closed.code} {caller.closed.reason}"
+        watching.cancel()
+    return samples
+
+
+async def _watch(caller: SimulatedCaller, pid: int, samples: Samples) -> None:
+    process = psutil.Process(pid)
+    while True:
+        minute = (caller.now() - caller.started_s) / 60
+        samples.rows.append((minute, process.memory_info().rss / MB, process.num_threads(), process.num_fds()))
+        await asyncio.sleep(SAMPLE_EVERY_S)
+
+
+def slope_mb_per_min(rows: list[tuple[float, float, int, int]]) -> float:
+    settled = rows[int(len(rows) * WARM_UP_SHARE) :]
+    if len(settled) < 3:
+        return float("nan")
+    minutes, megabytes = np.array([r[0] for r in settled]), np.array([r[1] for r in settled])
+    return float(np.polyfit(minutes, megabytes, 1)[0])
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30.0, help="length of the call (default 30)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = arguments()
+    settings = {
+        "MAX_TURNS_PER_SESSION": "100000",
+        "SESSION_TTL_SECONDS": str(args.minutes * 60 + 600),
+        "LOG_LEVEL": "WARNING",
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="voice-agent-soak-") as folder,
+        running_server(Path(folder), settings) as server,
+    ):
+        console.print(f"One call of {args.minutes:g} minutes ...", style="dim")
+        samples = asyncio.run(soak(server, args.minutes))
+    return report(samples, args.minutes)
+
+
+def report(samples: Samples, minutes: float) -> int:
+    table = Table(title="Server memory during one call", title_justify="left")
+    for column in ("minute", "RSS (MB)", "threads", "open files"):
+        table.add_column(column, justify="right")
+    every = max(1, len(samples.rows) // 15)
+    for minute, megabytes, threads, files in samples.rows[::every]:
+        table.add_row(f"{minute:.1f}", f"{megabytes:.1f}", str(threads), str(files))
+    console.print(table)
+    slope = slope_mb_per_min(samples.rows)
+    grown = bool(slope > SLOPE_MAX_MB_PER_MIN)
+    console.print(f"{samples.turns} turns, {samples.unanswered} unanswered; slope {slope:+.3f} MB a minute")
+    met = not grown and not samples.ended_early and not np.isnan(slope)
+    if samples.ended_early:
+        console.print(f"the call ended early: {samples.ended_early}", style="bold red", markup=False)
+    console.print(
+        f"Target (at most {SLOPE_MAX_MB_PER_MIN:g} MB a minute after warm-up): {'met' if met else 'MISSED'}",
+        style="green" if met else "bold red",
+    )
+    save(
+        "soak",
+        {
+            "minutes": minutes,
+            "turns": samples.turns,
+            "unanswered": samples.unanswered,
+            "ended_early": samples.ended_early,
+            "slope_mb_per_min": None if np.isnan(slope) else round(slope, 4),
+            "rss_mb": [[round(row[0], 2), round(row[1], 2)] for row in samples.rows],
+            "met": met,
+        },
+    )
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
