@@ -16,12 +16,11 @@ CHUNKING_VERSION = "1"
 #: About 25 seconds of speech: more would not be listened to, and longer passages match questions less sharply.
 PASSAGE_WORDS = 60
 
-_SENTENCE_END = re.compile(r"""(?<=[.!?])["')\]]*\s+(?=["'(\[]?[A-Z0-9])""")
+_SENTENCE_END = re.compile(r"""(?:(?<=[.!?])|(?<=[.!?]["')\]]))\s+(?=["'(\[]?[A-Z0-9])""")
 #: A full stop after these ends no sentence, even before a capital or a digit.
-_ABBREVIATION = re.compile(r"(?:\b(?:a\.m|p\.m|e\.g|i\.e|etc|vs|no|nr|approx|mr|mrs|ms|dr|st|inc|co|u\.s))\.$", re.I)
+_ABBREVIATION = re.compile(r"(?:\b(?:a\.m|p\.m|e\.g|i\.e|etc|vs|approx|mr|mrs|ms|dr|st|u\.s))\.$", re.I)
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)(?:\s+#*)?\s*$")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)])\s+(.*)$")
-_TABLE_RULE = re.compile(r"[\s:|-]+$")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
 _INLINE = (
     (re.compile(r"<!--.*?-->", re.S), ""),
@@ -118,15 +117,17 @@ def _blocks(markdown: str) -> Iterator[tuple[int, str]]:
                 yield len(heading[1]), heading[2]
         elif item:
             end_paragraph()
-            paragraph.append(item[1].strip())
+            if any(map(str.isalnum, item[1])):
+                paragraph.append(item[1].strip())
         elif row.startswith("|"):
             end_paragraph()
-            cells = [] if _TABLE_RULE.match(row) else [cell.strip() for cell in row.split("|")]
-            paragraph.extend(filter(None, [", ".join(filter(None, cells))]))
-            end_paragraph()
+            cells = [cell.strip() for cell in row.split("|") if any(map(str.isalnum, cell))]
+            if cells:
+                paragraph.append(", ".join(cells))
+                end_paragraph()
         else:
             words = row.removeprefix(">").strip()
-            if any(character.isalnum() for character in words) and not words.startswith("```"):
+            if any(map(str.isalnum, words)) and not words.startswith("```"):
                 paragraph.append(words)
             elif not words:
                 end_paragraph()

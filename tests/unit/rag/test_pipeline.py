@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tests.unit.rag.conftest import knowledge_settings
+
+from voice_agent.errors import ConfigError, StoreError
+from voice_agent.providers.embedding.minilm import MiniLmEmbedder
+from voice_agent.rag.corpus import PREFIX, seed_corpus
+from voice_agent.rag.pipeline import CHROMA_FOLDER, KnowledgeBase, open_knowledge
+
+NOTE = "# Mascot\nOur mascot is a green otter called Wilbur.\n\n## Its birthday\nWilbur's birthday is on June 4.\n"
+
+
+@pytest.fixture
+def note(tmp_path: Path) -> Path:
+    file = tmp_path / "mascot.md"
+    file.write_text(NOTE)
+    return file
+
+
+async def refusal(state_dir: Path, embedder: MiniLmEmbedder, **settings: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        async with open_knowledge(knowledge_settings(**settings), state_dir, embedder):  # type: ignore[arg-type]
+            pass
+    return str(caught.value)
+
+
+async def test_an_answer_carries_evidence_source_and_confidence(shop: KnowledgeBase) -> None:
+    answer = await shop.search("How long do I have to return something?")
+    assert answer.answerable
+    assert 0.6 <= answer.confidence <= 1
+    best = answer.passages[0]
+    assert (best.title, best.source) == ("Returns", PREFIX + "returns.md")
+    assert "30 days" in best.text
+    assert len(answer.passages) == 4
+    assert [p.score for p in answer.passages] == sorted((p.score for p in answer.passages), reverse=True)
+    assert best.score == answer.confidence
+
+
+async def test_the_passages_title_names_the_section(shop: KnowledgeBase) -> None:
+    answer = await shop.search("How much is overnight shipping?", k=1)
+    assert [passage.title for passage in answer.passages] == ["Shipping options and costs: Overnight shipping"]
+
+
+async def test_what_the_documents_do_not_say_is_not_answerable(shop: KnowledgeBase) -> None:
+    answer = await shop.search("What is the capital of France?")
+    assert not answer.answerable
+    assert answer.confidence < 0.3
+    assert answer.passages
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+async def test_the_threshold_decides(seeded_dir: Path, embedder: MiniLmEmbedder, threshold: float) -> None:
+    async with open_knowledge(knowledge_settings(threshold=threshold), seeded_dir, embedder) as knowledge:
+        answer = await knowledge.search("is there a song about the moon")
+    assert answer.answerable == (threshold == 0.0)
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\n"])
+async def test_an_empty_question_finds_nothing(shop: KnowledgeBase, query: str) -> None:
+    answer = await shop.search(query)
+    assert (answer.answerable, answer.confidence, answer.passages) == (False, 0.0, ())
+
+
+@pytest.mark.parametrize("query", ["returns " * 50_000, "\0", "🦦" * 300, "'; DROP TABLE x; --", "?"])
+async def test_a_strange_question_is_survived(shop: KnowledgeBase, query: str) -> None:
+    assert 0 <= (await shop.search(query)).confidence <= 1
+
+
+async def test_an_empty_knowledge_base_answers_nothing(knowledge: KnowledgeBase) -> None:
+    assert (await knowledge.search("What is your return policy?")).passages == ()
+    assert await knowledge.documents() == ()
+
+
+async def test_documents_are_added_found_updated_and_removed(knowledge: KnowledgeBase, note: Path) -> None:
+    source = note.as_posix()
+    assert (await knowledge.add([note])).added == (source,)
+    assert (await knowledge.add([note.parent])).unchanged == (source,)
+    assert "otter" in (await knowledge.search("Which animal is the mascot?")).passages[0].text
+    assert [(d.source, d.title, d.chunks) for d in await knowledge.documents()] == [(source, "Mascot", 2)]
+
+    note.write_text("# Mascot\nOur mascot is a red fox.\n")  # noqa: ASYNC240 - a test may block
+    assert (await knowledge.add([note])).updated == (source,)
+    answer = await knowledge.search("Which animal is the mascot?")
+    assert [passage.text for passage in answer.passages] == ["Our mascot is a red fox."]
+
+    assert await knowledge.remove(source) == 1
+    assert await knowledge.remove(source) == 0
+    assert (await knowledge.search("Which animal is the mascot?")).passages == ()
+
+
+async def test_a_bad_file_does_not_keep_the_others_out(knowledge: KnowledgeBase, note: Path) -> None:
+    (note.parent / "bad.md").write_bytes(b"\xff\xfe\xff")
+    report = await knowledge.add([note.parent])
+    assert report.added == (note.as_posix(),)
+    ((file, reason),) = report.failed
+    assert file.endswith("bad.md")
+    assert "bad.md" in reason
+
+
+async def test_what_is_added_is_kept(tmp_path: Path, embedder: MiniLmEmbedder, note: Path) -> None:
+    state_dir = tmp_path / "state"
+    async with open_knowledge(knowledge_settings(), state_dir, embedder) as knowledge:
+        await knowledge.add([note])
+    async with open_knowledge(knowledge_settings(), state_dir, embedder) as knowledge:
+        assert (await knowledge.add([note])).unchanged == (note.as_posix(),)
+        assert (await knowledge.search("When is Wilbur's birthday?")).passages[0].text.endswith("June 4.")
+
+
+async def test_seeding_is_idempotent_and_touches_only_its_own(knowledge: KnowledgeBase, note: Path) -> None:
+    await knowledge.add([note])
+    await knowledge.store([(note, PREFIX + "no-longer-shipped.md")])
+    first = await seed_corpus(knowledge)
+    assert len(first.added) >= 28
+    assert first.removed == (PREFIX + "no-longer-shipped.md",)
+    second = await seed_corpus(knowledge)
+    assert (second.added, second.updated, second.removed, second.failed) == ((), (), (), ())
+    assert len(second.unchanged) == len(first.added)
+    assert note.as_posix() in {document.source for document in await knowledge.documents()}
+
+
+async def test_searches_run_beside_an_ingestion(knowledge: KnowledgeBase, note: Path, tmp_path: Path) -> None:
+    await knowledge.add([note])
+    folder = tmp_path / "many"
+    await asyncio.to_thread(_write_many, folder)
+    ingestion = asyncio.create_task(knowledge.add([folder]))
+    answers = 0
+    while not ingestion.done():
+        answers += bool((await knowledge.search("Which animal is the mascot?")).passages)
+    assert len((await ingestion).added) == 40
+    assert answers > 5
+
+
+def _write_many(folder: Path) -> None:
+    folder.mkdir()
+    for number in range(40):
+        (folder / f"{number}.md").write_text(f"# Shelf {number}\nShelf number {number} holds {number + 3} boxes.\n")
+
+
+async def test_a_question_and_its_many_repeats_run_at_once(shop: KnowledgeBase) -> None:
+    answers = await asyncio.gather(*(shop.search(f"How long is the warranty on {n} tents?") for n in range(30)))
+    assert all(answer.answerable for answer in answers)
+
+
+async def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, embedder: MiniLmEmbedder) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert str(tmp_path / "file") in await refusal(tmp_path / "file", embedder)
+
+
+async def test_a_damaged_store_is_refused(tmp_path: Path, embedder: MiniLmEmbedder) -> None:
+    folder = tmp_path / CHROMA_FOLDER
+    folder.mkdir()
+    (folder / "chroma.sqlite3").write_bytes(b"these are my holiday pictures" * 200)
+    message = await refusal(tmp_path, embedder)
+    assert "not a database" in message
+    assert str(folder) in message
+
+
+async def test_a_bad_collection_name_is_refused(tmp_path: Path, embedder: MiniLmEmbedder) -> None:
+    assert "CHROMA_COLLECTION" in await refusal(tmp_path, embedder, collection="no spaces!")
+
+
+async def test_an_unknown_embedding_model_is_refused(tmp_path: Path, embedder: MiniLmEmbedder) -> None:
+    assert "EMBEDDING_MODEL='word2vec'" in await refusal(tmp_path, embedder, model="word2vec")
+
+
+async def test_a_collection_of_another_embedding_model_is_refused(
+    tmp_path: Path, embedder: MiniLmEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voice_agent.rag.calibration import CALIBRATIONS, Calibration
+
+    monkeypatch.setitem(CALIBRATIONS, "other-model", Calibration(20, 0.4))
+    async with open_knowledge(knowledge_settings(model="other-model"), tmp_path, embedder):
+        pass
+    message = await refusal(tmp_path, embedder)
+    assert "'other-model'" in message
+    assert "CHROMA_COLLECTION" in message
+
+
+async def test_a_store_that_breaks_later_is_a_store_error(tmp_path: Path, embedder: MiniLmEmbedder, note: Path) -> None:
+    async with open_knowledge(knowledge_settings(), tmp_path / "state", embedder) as knowledge:
+        await knowledge.add([note])
+        file = tmp_path / "state" / CHROMA_FOLDER / "chroma.sqlite3"
+        with sqlite3.connect(file) as connection:
+            connection.execute("DROP TABLE embedding_metadata")
+        connection.close()
+        with pytest.raises(StoreError):
+            await knowledge.search("Which animal is the mascot?")
