@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 from typing import Any, NewType
 
@@ -181,41 +180,6 @@ class TransferReceipt:
 
     reference: str
     connected: bool  # true: the channel moved the call; false: a callback was recorded
-
-
-class OrderStatus(StrEnum):
-    """Where an order is; the words reach the language model as they stand here."""
-
-    PROCESSING = "processing"
-    SHIPPED = "shipped"
-    IN_TRANSIT = "in_transit"
-    OUT_FOR_DELIVERY = "out_for_delivery"
-    DELIVERED = "delivered"
-    DELAYED = "delayed"
-    CANCELLED = "cancelled"
-    RETURNED = "returned"
-
-
-@dataclass(frozen=True, slots=True)
-class OrderItem:
-    name: str
-    quantity: int
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One order as the shop's system tells it. ``total_cents`` is in hundredths of ``currency`` (ISO 4217)."""
-
-    order_id: str
-    caller_id: str
-    status: OrderStatus
-    placed_on: date
-    items: tuple[OrderItem, ...]
-    total_cents: int
-    currency: str
-    carrier: str = ""
-    estimated_delivery: date | None = None
-    delivered_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

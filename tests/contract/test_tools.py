@@ -21,11 +21,12 @@ from pydantic import SecretStr
 from voice_agent.clock import LoopClock
 from voice_agent.config import IdentitySettings, StoreSettings, ToolSettings
 from voice_agent.errors import StoreError
-from voice_agent.models import CallId, KnowledgeAnswer, Order, Passage, SecretOutcome, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import CallId, KnowledgeAnswer, Passage, SecretOutcome, ToolCall, ToolResult, ToolStatus
 from voice_agent.store.callers import CallerDirectory
 from voice_agent.store.database import open_database
 from voice_agent.store.demo import seed_demo
 from voice_agent.store.orders import DatabaseOrders
+from voice_agent.store.records import Order
 from voice_agent.tools.base import IdentityLevel, Tool, ToolContext
 from voice_agent.tools.knowledge import KnowledgeSearch, knowledge_tool
 from voice_agent.tools.orders import OrderClient, order_status_tool

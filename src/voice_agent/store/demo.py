@@ -21,9 +21,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voice_agent.errors import StoreError
-from voice_agent.models import Order, OrderItem, OrderStatus
 from voice_agent.store.callers import hash_pin
 from voice_agent.store.database import Database
+from voice_agent.store.records import Order, OrderItem, OrderStatus
 from voice_agent.store.tables import callers, meta, order_items, orders
 
 _DRAW = 20261122  # the seed of the fixed draw; any constant does

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from sqlalchemy import Row, Select, select
 
-from voice_agent.models import Order, OrderItem, OrderStatus
 from voice_agent.store.callers import caller_key
 from voice_agent.store.database import Database
+from voice_agent.store.records import Order, OrderItem, OrderStatus
 from voice_agent.store.tables import order_items, orders
 
 #: A caller with more orders than this is served the newest ones; nobody hears more than a few by telephone.

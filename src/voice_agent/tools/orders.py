@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from voice_agent.models import Order
+from voice_agent.store.records import Order
 from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
 
 #: More is not listened to; the answer says how many were left out.

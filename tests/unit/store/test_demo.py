@@ -11,11 +11,12 @@ from tests.unit.store.conftest import WallClock, store_settings
 
 from voice_agent.config import IdentitySettings
 from voice_agent.errors import StoreError
-from voice_agent.models import OrderStatus, SecretOutcome
+from voice_agent.models import SecretOutcome
 from voice_agent.store.callers import CallerDirectory, _matches
 from voice_agent.store.database import Database, open_database
 from voice_agent.store.demo import demo_shop, seed_demo
 from voice_agent.store.orders import DatabaseOrders
+from voice_agent.store.records import OrderStatus
 from voice_agent.store.tables import callers, orders
 
 TODAY = date(2026, 3, 1)

@@ -4,10 +4,10 @@ from datetime import date
 
 from sqlalchemy import delete
 
-from voice_agent.models import OrderItem, OrderStatus
 from voice_agent.store.database import Database
 from voice_agent.store.demo import seed_demo
 from voice_agent.store.orders import DatabaseOrders
+from voice_agent.store.records import OrderItem, OrderStatus
 from voice_agent.store.tables import order_items
 
 TODAY = date(2026, 3, 1)
