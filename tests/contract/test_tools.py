@@ -28,6 +28,7 @@ from voice_agent.store.demo import seed_demo
 from voice_agent.store.orders import DatabaseOrders
 from voice_agent.store.records import Order
 from voice_agent.tools.base import IdentityLevel, Tool, ToolContext
+from voice_agent.tools.end_call import end_call_tool
 from voice_agent.tools.knowledge import KnowledgeSearch, knowledge_tool
 from voice_agent.tools.orders import OrderClient, order_status_tool
 from voice_agent.tools.registry import ToolRegistry
@@ -44,6 +45,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "knowledge_base": {"query": "What is your return policy?"},
     "verify_pin": {"pin": "4271"},
     "transfer_to_human": {"reason": "wants a person"},
+    "end_call": {},
 }
 
 
@@ -79,7 +81,7 @@ class Broken:
 
 
 def built_in_tools(orders: OrderClient, knowledge: KnowledgeSearch, pins: PinVerifier) -> tuple[Tool, ...]:
-    return order_status_tool(orders), knowledge_tool(knowledge), verify_pin_tool(pins), transfer_tool()
+    return order_status_tool(orders), knowledge_tool(knowledge), verify_pin_tool(pins), transfer_tool(), end_call_tool()
 
 
 @dataclass
