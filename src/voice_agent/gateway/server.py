@@ -57,6 +57,8 @@ class CallProtocol(WebSocketsSansIOProtocol):
         code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()  # the client may close at once (RFC 6455 §7.1.1 leaves that to the server)
         self.close_sent = True
         if self.read_paused:
             self.read_paused = False
