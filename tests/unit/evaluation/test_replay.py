@@ -81,7 +81,7 @@ def test_any_call_replays(
     )
     path = tmp_path / "any.jsonl"
     records = record(script, path)
-    assert b"2671" not in path.read_bytes()
+    assert b"555 2671" not in path.read_bytes()
     report = replay(path)
     assert report.same, report.text()
     assert report.events + report.commands == len(records)
