@@ -82,9 +82,7 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         if services is None:
             services, knowledge = await _local_services(settings, clock, database, stack)
         metrics = CallMetrics(tool_names=[tool.name for tool in services.tools])
-        event_files = EventFileWriter(
-            state_dir / "calls", on_dropped=lambda lines: metrics.event_log_dropped.inc(lines), clock=clock
-        )
+        event_files = EventFileWriter(state_dir / "calls", on_dropped=metrics.event_log_dropped.inc, clock=clock)
         stack.push_async_callback(asyncio.to_thread, event_files.close)
         admission = Admission(capacity=settings.server.max_calls, clock=clock)
         opener = _CallOpener(services, metrics, event_files)
@@ -103,9 +101,7 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         gc.freeze()
         stack.callback(gc.unfreeze)
         admission.open()
-        yield Platform(
-            settings, clock, services, database, knowledge, metrics, event_files, admission, gateway
-        )
+        yield Platform(settings, clock, services, database, knowledge, metrics, event_files, admission, gateway)
 
 
 class _CallOpener:
@@ -121,10 +117,13 @@ class _CallOpener:
         self, *, door: Door, caller_id: str, locale: str, ticket: Ticket, extra_sinks: Sequence[RecordSink]
     ) -> LiveCall:
         call_id = CallId(uuid.uuid4().hex)
-        sinks: list[RecordSink] = [self._event_files.open(call_id, self._header), self._metrics.fold(), log_sink, *extra_sinks]
-        return CallSession(
-            self._services, door, call_id=call_id, caller_id=caller_id, locale=locale, sinks=sinks
-        )
+        sinks: list[RecordSink] = [
+            self._event_files.open(call_id, self._header),
+            self._metrics.fold(),
+            log_sink,
+            *extra_sinks,
+        ]
+        return CallSession(self._services, door, call_id=call_id, caller_id=caller_id, locale=locale, sinks=sinks)
 
 
 async def _local_services(
@@ -207,9 +206,7 @@ async def _seed_orders(database: Database, clock: Clock) -> None:
 
 
 async def _open_knowledge(settings: Settings, embedder: MiniLmEmbedder, stack: AsyncExitStack) -> KnowledgeBase:
-    knowledge = await stack.enter_async_context(
-        open_knowledge(settings.knowledge, settings.server.state_dir, embedder)
-    )
+    knowledge = await stack.enter_async_context(open_knowledge(settings.knowledge, settings.server.state_dir, embedder))
     if settings.demo_data_wanted:
         await seed_corpus(knowledge)
     return knowledge

@@ -124,7 +124,7 @@ class Playout:
             return
         played_s = max(0.0, min(played_s, _seconds(self._sent_bytes)))
         self._lag_s = min(MAX_LAG_S, max(0.0, self._paced_s() - played_s))
-        self._post(PlayoutAdvanced(reply_id, played_s, acknowledged=True))
+        self._post(PlayoutAdvanced(reply_id, round(played_s, 4), acknowledged=True))
 
     def resume_client(self) -> None:
         """The client's output runs again after a stall: pace anew from here instead of catching up."""
@@ -186,11 +186,11 @@ class Playout:
         if left_s > _GRAIN_S:
             return min(left_s, REPORT_S)
         self._reply_id = None
-        self._post(ReplyFinished(reply_id, total_s))
+        self._post(ReplyFinished(reply_id, round(total_s, 4)))
         return None
 
     def _report(self, reply_id: ReplyId) -> None:
         heard_s = self.heard_s()
         if heard_s >= self._reported_s + REPORT_S:
             self._reported_s = heard_s
-            self._post(PlayoutAdvanced(reply_id, heard_s))
+            self._post(PlayoutAdvanced(reply_id, round(heard_s, 4)))

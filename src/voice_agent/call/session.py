@@ -182,7 +182,7 @@ class CallSession:
             self._handle(CallerHungUp("overflow") if self._overflowed else event)
 
     def _handle(self, event: Event) -> None:
-        now = self._services.clock.now() - self._started_at
+        now = round(self._services.clock.now() - self._started_at, 6)
         self._log.append(now, event)
         for command in self._machine.handle(event, now):
             self._log.append(now, command)
@@ -201,7 +201,7 @@ class CallSession:
     def _close(self) -> None:
         """Where the loop did not end the call itself (a failure, a cancellation), the log still gets its end."""
         if self._machine.call is not CallState.ENDED:
-            now = self._services.clock.now() - self._started_at
+            now = round(self._services.clock.now() - self._started_at, 6)
             cancelled = asyncio.current_task()
             reason = "shutdown" if cancelled is not None and cancelled.cancelling() else "error"
             event = CallerHungUp(reason)

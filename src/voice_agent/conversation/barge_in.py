@@ -48,7 +48,9 @@ def judge(
     """``text`` is the newest hypothesis (``final``: speech ended and this is all of it); ``voiced_s`` how long the
     speech lasts; ``answers_question`` whether the agent has just asked something that "yes" would answer."""
     words = words_of(text)
-    backchannel = bool(words) and (" ".join(words) in locale.backchannels or all(w in locale.backchannels for w in words))
+    backchannel = bool(words) and (
+        " ".join(words) in locale.backchannels or all(w in locale.backchannels for w in words)
+    )
     if backchannel and answers_question and any(word in locale.yes_no_words for word in words):
         return BargeInDecision(Verdict.INTERRUPTION, "answer")
     if any(word in locale.stop_words for word in words):

@@ -65,7 +65,9 @@ def needed_silence(
     if _ends_with_any(words, locale.hesitations):
         return EndpointDecision(settings.max_s, "hesitation")
     if words and words[-1] in locale.open_endings:
-        return EndpointDecision(settings.max_s if _unlikely(probability, settings) else settings.unsure_s, "open_phrase")
+        return EndpointDecision(
+            settings.max_s if _unlikely(probability, settings) else settings.unsure_s, "open_phrase"
+        )
     if question is OpenQuestion.YES_NO and words and set(words) <= locale.yes_no_words:
         return EndpointDecision(settings.min_s, "yes_no_answer")
     if question is OpenQuestion.ORDER_NUMBER and words and _is_number_like(words[-1], locale):

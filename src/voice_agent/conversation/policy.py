@@ -18,9 +18,7 @@ _RULES: tuple[tuple[Meaning, PolicyAction, PolicyReason], ...] = (
 )
 
 
-def decide(
-    meanings: tuple[MeaningScore, ...], *, verified: bool, failures: int, max_failures: int
-) -> PolicyDecision:
+def decide(meanings: tuple[MeaningScore, ...], *, verified: bool, failures: int, max_failures: int) -> PolicyDecision:
     """``failures`` counts failed turns or tools in a row; at ``max_failures`` the caller goes to a human."""
     accepted = {score.meaning: score for score in meanings if score.accepted}
     for meaning, action, reason in _RULES:

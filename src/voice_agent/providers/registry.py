@@ -56,11 +56,11 @@ def build_provider(kind: Kind, chain: tuple[str, ...], context: ProviderContext)
 
 
 def _find(kind: Kind, name: str, variable: str) -> Build:
+    build: Build
     for point in entry_points(group=f"voice_agent.{kind}", name=name):
-        build: Build = point.load()
+        build = point.load()
         return build
     if name not in provider_names(kind):
         raise ConfigError(f"{variable}={name!r} is not known: use one of {', '.join(provider_names(kind))}.")
-    module = importlib.import_module(f"voice_agent.providers.{kind}.{name}")
-    build = module.provider
+    build = importlib.import_module(f"voice_agent.providers.{kind}.{name}").provider
     return build

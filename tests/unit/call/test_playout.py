@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-
 from tests.virtual_time import run_virtual
+
 from voice_agent.call.door import SPEAK_RATE_HZ
 from voice_agent.call.playout import BUFFER_S, CHUNK_S, Playout
 from voice_agent.clock import LoopClock
@@ -93,7 +93,9 @@ def test_a_reply_is_finished_only_when_its_end_has_been_heard() -> None:
         await playout.write(ONE, pcm(1.0))
         playout.complete(ONE)
         start = asyncio.get_running_loop().time()
-        while not any(isinstance(event, ReplyFinished) for event in events):
+        for _ in range(300):
+            if any(isinstance(event, ReplyFinished) for event in events):
+                break
             await asyncio.sleep(0.01)
         finished_at = asyncio.get_running_loop().time() - start
 

@@ -40,7 +40,6 @@ from voice_agent.models import (
     UtteranceId,
 )
 
-
 _NO_CALL = CallId("")
 
 

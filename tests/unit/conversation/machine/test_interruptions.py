@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.unit.conversation.machine.driver import CHARS_PER_S, Driver
+
 from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
 from voice_agent.conversation.states import AgentState

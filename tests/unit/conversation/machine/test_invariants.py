@@ -24,7 +24,9 @@ from voice_agent.models import (
 )
 
 small = st.integers(min_value=1, max_value=6)
-texts = st.sampled_from(["", "mm-hmm", "where is my order", "yes", "stop", "[PIN]", "no I meant", "83102", "my order is"])
+texts = st.sampled_from(
+    ["", "mm-hmm", "where is my order", "yes", "stop", "[PIN]", "no I meant", "83102", "my order is"]
+)
 seconds = st.floats(min_value=0, max_value=4, allow_nan=False)
 meanings = st.sampled_from(list(Meaning)).map(lambda m: (MeaningScore(m, 0.9, m is not Meaning.NONE),))
 results = st.builds(

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.unit.conversation.machine.driver import Driver
+
 from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
-from voice_agent.models import Meaning, OpenQuestion, PolicyReason, Role, SecretOutcome, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import (
+    Meaning,
+    OpenQuestion,
+    PolicyReason,
+    Role,
+    SecretOutcome,
+    ToolCall,
+    ToolResult,
+    ToolStatus,
+)
 
 
 def asked_for_pin(**options: object) -> Driver:
@@ -128,9 +137,7 @@ def test_a_tool_that_is_denied_for_identity_leads_to_the_pin() -> None:
     reply = driver.last(c.StartReply).reply_id
     driver.feed(e.ToolStarted(reply, ToolCall("t1", "order_status", "{}")))
     driver.plays = True
-    driver.feed(
-        e.ToolReturned(reply, ToolResult("t1", "order_status", ToolStatus.DENIED, reason="identity_required"))
-    )
+    driver.feed(e.ToolReturned(reply, ToolResult("t1", "order_status", ToolStatus.DENIED, reason="identity_required")))
     assert driver.last(c.Say).purpose is c.Purpose.ASK_SECRET
     assert driver.machine.collecting_secret
 

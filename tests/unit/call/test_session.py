@@ -1,0 +1,315 @@
+"""Whole calls at a session, on virtual time: answers, tools, faults, interruptions, secrets, and clean ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.call.scripted import SILENT, Caller, World, answer, asks_tool, broken, quick
+from tests.virtual_time import run_virtual
+
+from voice_agent.call.listening import HOPS_PER_STEP
+from voice_agent.conversation.machine import MachineSettings
+from voice_agent.errors import ProviderFault, StoreError
+from voice_agent.models import CallOutcome, Meaning, PolicyReason, Role, ToolStatus
+from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
+
+ONE_OBJECT: Mapping[str, Any] = {"type": "object", "properties": {}}
+
+
+def tool(name: str, handler: Callable[..., Awaitable[ToolAnswer]] | None = None, **more: Any) -> Tool:
+    async def handle(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        return ToolAnswer({"caller": context.caller_id})
+
+    return Tool(name, "a tool", ONE_OBJECT, handler or handle, fallback="Sorry, that does not work.", **more)
+
+
+def call(
+    scene: Callable[[Caller], Awaitable[None]], world: World | None = None, *tools: Tool, **settings: Any
+) -> Caller:
+    """Plays ``scene`` and checks what holds for every call: no task, stream or reply is left behind."""
+    callers: list[Caller] = []
+
+    async def main() -> None:
+        caller = Caller(world or World(), *tools, settings=quick(**settings))
+        callers.append(caller)
+        await scene(caller)
+        if not caller.running.done():
+            await caller.hangs_up()
+        await asyncio.sleep(0)
+        left = {task.get_name() for task in asyncio.all_tasks()} - {asyncio.current_task().get_name()}  # type: ignore[union-attr]
+        assert not {name for name in left if "c1" in name or "reply" in name}, left
+        assert caller.world.open_streams == 0
+        assert caller.names().count("call_end") == 1
+        assert caller.names()[-1] == "call_end"
+
+    run_virtual(main())
+    return callers[0]
+
+
+def test_a_question_is_answered_and_remembered() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("What is your return policy?")
+        await caller.listens(3)
+
+    caller = call(scene, World(rounds=[answer("You have thirty days. It is free.")]))
+    assert caller.last("turn_committed").text == "What is your return policy?"
+    assert [record.entry.text for record in caller.records if record.entry.name == "llm_sentence"][-2:] == [
+        "You have thirty days.",
+        "It is free.",
+    ]
+    messages = caller.world.requests[0].messages
+    assert messages[0].role is Role.SYSTEM
+    assert messages[-1].text == "What is your return policy?"
+    assert caller.last("call_end").outcome is CallOutcome.COMPLETED
+
+
+def test_tools_run_with_the_callers_identity_and_their_results_go_back_to_the_model() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("What do you know?")
+        await caller.listens(3)
+
+    caller = call(scene, World(rounds=[asks_tool("look"), answer("I know you.")]), tool("look"))
+    result = caller.last("tool_result").result
+    assert result.status is ToolStatus.OK
+    assert result.data == {"caller": "+1555"} or result.data == {"caller": "[PHONE]"}
+    second = caller.world.requests[1].messages
+    assert second[-1].tool_result == result
+    assert second[-2].tool_calls[0].name == "look"
+
+
+def test_tool_rounds_are_bounded() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Go round in circles")
+        await caller.listens(4)
+
+    world = World(rounds=[asks_tool("look") for _ in range(3)] + [answer("Enough.")])
+    caller = call(scene, world, tool("look"), max_tool_rounds=4)
+    assert len(caller.world.requests) == 4
+    assert caller.world.requests[-1].tools == ()
+
+
+@pytest.mark.parametrize("fault", [broken(), broken(ProviderFault.RATE)])
+def test_a_model_that_fails_gets_an_apology(fault: Exception) -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("What is your return policy?")
+        await caller.listens(3)
+
+    caller = call(scene, World(rounds=[[fault]]))  # type: ignore[list-item]
+    failed = caller.last("reply_failed")
+    assert (failed.stage, failed.category) == ("llm", fault.category)  # type: ignore[attr-defined]
+    assert caller.last("say").purpose == "fallback"
+
+
+def test_a_model_that_hangs_is_given_up_in_time() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("What is your return policy?")
+        await caller.until("reply_failed", within_s=4.2)
+
+    caller = call(scene, World(rounds=[[3600.0]]))
+    assert caller.last("reply_failed").category == "timeout"
+
+
+def test_a_voice_that_fails_ends_in_a_handover() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("call_end", within_s=30)
+
+    caller = call(scene, World(speech_fault=broken()))
+    assert caller.last("escalation").packet.reason is PolicyReason.REPEATED_FAILURES
+    assert len(caller.world.packets) == 1
+
+
+def test_a_lost_recogniser_hands_the_caller_over() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("call_end", within_s=30)
+
+    caller = call(scene, World(asr_fault=broken()))
+    assert caller.last("stage_failed").stage == "asr"
+    assert caller.last("call_end").outcome is CallOutcome.ESCALATED
+
+
+def test_a_handover_that_cannot_be_recorded_says_so() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("A human, please")
+        await caller.until("call_end", within_s=30)
+
+    caller = call(scene, World(meanings=[Meaning.HUMAN_WANTED], handover_fault=StoreError("disk full")))
+    assert caller.last("call_end").outcome is CallOutcome.ERROR
+    assert "can't reach a colleague" in " ".join(caller.last("say").segments)
+
+
+def test_an_interruption_stops_sending_and_synthesis_and_clears_the_far_side() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Tell me everything")
+        await caller.listens(1.0)
+        caller.world.words.append("no stop")
+        await caller.speaks(0.7)
+        await caller.listens(0.4)
+        assert caller.last("barge_in").reply_id == 2
+        sent_s = caller.door.sent_s
+        assert caller.door.cleared == [2]
+        await caller.listens(0.05)
+        assert caller.door.sent_s == sent_s
+
+    world = World(rounds=[answer(" ".join(f"This is sentence number {n}." for n in range(20))), [1.0, *answer("Yes.")]])
+    caller = call(scene, world)
+    interrupted = [m for m in caller.world.requests[1].messages if m.interrupted]
+    assert interrupted, "the next request does not show the interruption"
+    assert interrupted[0].text.startswith("This is sentence number 0.")
+
+
+def test_a_cough_pauses_and_the_agent_goes_on() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Tell me everything")
+        await caller.listens(0.5)
+        caller.world.words.append("")
+        await caller.speaks(0.25)
+        await caller.listens(8)
+
+    world = World(rounds=[answer("One. Two. Three.")])
+    caller = call(scene, world)
+    assert "pause_playout" in caller.names()
+    assert "resume_playout" in caller.names()
+    assert "barge_in" not in caller.names()
+    assert caller.last("reply_finished").reply_id == 2
+    assert caller.door.sent_s == pytest.approx(2 * 1.0 + 3 * 1.0)
+
+
+def test_a_spoken_pin_is_checked_and_the_request_answered_without_the_digits_anywhere() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Where is my parcel?")
+        await caller.listens(2.5)
+        await caller.says("four two seven one")
+        await caller.listens(3)
+
+    world = World(meanings=[Meaning.NEEDS_IDENTITY], rounds=[answer("It comes tomorrow.")])
+    caller = call(scene, world)
+    assert caller.world.checked == ["4271"]
+    assert caller.world.requests[0].messages[-1].text == "Where is my parcel?"
+    assert caller.world.requests[0].verified
+    everything = repr([record.entry for record in caller.records]) + repr(caller.world.requests)
+    for spelling in ("4271", "four two seven", "42 71", "4 2 7 1"):
+        assert spelling not in everything
+
+
+def test_a_keyed_pin_is_checked_too() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Where is my parcel?")
+        await caller.listens(2.5)
+        for key in "4271":
+            caller.session.press(key)
+            await caller.listens(0.2)
+        await caller.listens(2)
+
+    caller = call(scene, World(meanings=[Meaning.NEEDS_IDENTITY]))
+    assert caller.world.checked == ["4271"]
+    assert {record.entry.key for record in caller.records if record.entry.name == "dtmf"} == {""}
+
+
+@pytest.mark.parametrize("at_s", [0.0, 0.02, 0.5, 2.2, 2.9, 3.05, 3.1, 3.2, 3.4, 4.0, 5.0, 6.5])
+def test_hanging_up_at_any_moment_ends_cleanly(at_s: float) -> None:
+    async def scene(caller: Caller) -> None:
+        async def talk() -> None:
+            await caller.listens(2.2)
+            await caller.says("Where is my parcel?")
+            await caller.listens(1)
+            await caller.says("four two seven one")
+            await caller.listens(3)
+
+        talking = asyncio.create_task(talk(), name="talk")
+        await asyncio.sleep(at_s)
+        await caller.hangs_up()
+        talking.cancel()
+        await asyncio.wait([talking])
+
+    call(scene, World(meanings=[Meaning.NEEDS_IDENTITY]))
+
+
+def test_a_lost_connection_ends_the_call() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.listens(0.5)
+        caller.door.gone = True
+        await caller.until("call_end", within_s=2)
+        await caller.running
+
+    assert call(scene).last("call_end").reason == "lost"
+
+
+def test_cancelling_the_call_ends_it_as_a_shutdown() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.listens(0.5)
+        caller.running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller.running
+
+    assert call(scene).last("call_end").reason == "shutdown"
+
+
+def test_a_client_that_stops_sending_when_it_stops_talking_is_still_answered() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        caller.world.words.append("What is your return policy?")
+        await caller.speaks(0.8)
+        await asyncio.sleep(3)
+
+    assert "start_reply" in call(scene).names()
+
+
+def test_an_idle_caller_is_asked_and_then_left() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("call_end", within_s=120)
+
+    machine = replace(MachineSettings(), idle_prompt_s=3.0, idle_hangup_s=3.0)
+    caller = call(scene, None, machine=machine)
+    assert caller.last("call_end").reason == "idle"
+    assert caller.last("call_end").outcome is CallOutcome.ABANDONED
+
+
+def test_a_model_that_wants_a_human_hands_over() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("This is beyond you")
+        await caller.until("call_end", within_s=30)
+
+    caller = call(scene, World(rounds=[asks_tool("transfer_to_human")]), tool("transfer_to_human"))
+    assert caller.world.packets[0].reason is PolicyReason.MODEL_REQUESTED
+
+
+def test_a_tool_that_needs_identity_leads_to_the_pin_and_then_to_the_answer() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("The thing I bought")
+        await caller.listens(3)
+        await caller.says("four two seven one")
+        await caller.listens(4)
+
+    world = World(rounds=[asks_tool("orders"), asks_tool("orders"), answer("It comes tomorrow.")])
+    caller = call(scene, world, tool("orders", identity=IdentityLevel.VERIFIED))
+    statuses = [r.entry.result.status for r in caller.records if r.entry.name == "tool_result"]
+    assert statuses == [ToolStatus.DENIED, ToolStatus.OK]
+    assert "It comes tomorrow." in [r.entry.text for r in caller.records if r.entry.name == "llm_sentence"]
+
+
+def test_a_burst_of_audio_is_worked_off_in_small_steps() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.listens(0.2)
+        before = caller.world.hops
+        caller.session.hear(SILENT * 200)
+        assert caller.world.hops - before <= HOPS_PER_STEP, "the burst was worked off in one go"
+        await asyncio.sleep(0.01)
+        assert caller.world.hops - before == 200
+
+    call(scene)

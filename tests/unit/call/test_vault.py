@@ -1,0 +1,77 @@
+"""The vault: digits of a secret go in, a placeholder comes out."""
+
+from __future__ import annotations
+
+import pytest
+
+from voice_agent.call.vault import SecretVault
+from voice_agent.models import UtteranceId
+from voice_agent.observability.pii import mask
+
+FIRST, SECOND = UtteranceId(1), UtteranceId(2)
+
+
+@pytest.fixture
+def vault() -> SecretVault:
+    return SecretVault(secret_digits=4, mask=mask)
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [
+        "four two seven one",
+        "It's 4271.",
+        "um forty-two seventy-one",
+        "4, 2, 7, 1",
+        "three three... no sorry, four two seven one",
+        "my pin is four two seven one thank you",
+    ],
+)
+def test_a_spoken_pin_is_kept_and_replaced(vault: SecretVault, spoken: str) -> None:
+    text, digits = vault.hear(FIRST, spoken, collecting=True, unverified=True)
+    assert digits == 4
+    assert vault.secret() == "4271"
+    assert "[PIN]" in text
+    assert not any(word in text.lower() for word in ("four", "seven", "4", "7", "forty"))
+    assert "4271" not in repr(vault)
+
+
+def test_two_halves_make_one_secret_and_a_better_final_replaces_its_own(vault: SecretVault) -> None:
+    vault.hear(FIRST, "four", collecting=True, unverified=True)
+    vault.hear(FIRST, "four two", collecting=True, unverified=True)
+    vault.hear(SECOND, "seven one", collecting=True, unverified=True)
+    assert vault.secret() == "4271"
+
+
+def test_a_complete_second_try_wins_over_an_incomplete_first(vault: SecretVault) -> None:
+    vault.hear(FIRST, "four two", collecting=True, unverified=True)
+    vault.hear(SECOND, "9 0 3 6", collecting=True, unverified=True)
+    assert vault.secret() == "9036"
+
+
+def test_keys_and_discarding(vault: SecretVault) -> None:
+    for key in "4271":
+        vault.press(key)
+    assert vault.secret() == "4271"
+    vault.discard()
+    assert vault.secret() == ""
+
+
+def test_outside_of_collecting_words_become_values_and_personal_data_placeholders(vault: SecretVault) -> None:
+    text, digits = vault.hear(FIRST, "order eight three one zero two please", collecting=False, unverified=True)
+    assert (text, digits) == ("order 83102 please", 0)
+    text, _ = vault.hear(FIRST, "my card is 4111 1111 1111 1111", collecting=False, unverified=False)
+    assert "4111" not in text
+
+
+def test_a_bare_pin_said_unasked_by_an_unknown_caller_is_withheld(vault: SecretVault) -> None:
+    text, digits = vault.hear(FIRST, "Four two seven one.", collecting=False, unverified=True)
+    assert "[PIN]" in text
+    assert digits == 0
+    assert vault.secret() == ""
+
+
+def test_ordinary_words_survive_while_a_secret_is_awaited(vault: SecretVault) -> None:
+    for spoken in ("I want to talk to a human", "one moment please", "no one told me about that"):
+        text, digits = vault.hear(FIRST, spoken, collecting=True, unverified=True)
+        assert (text, digits) == (spoken, 0)
