@@ -29,7 +29,7 @@ from voice_agent.models import UtteranceId
 from voice_agent.providers.asr.base import Final, Partial, SpeechRecognizer
 
 # Audio before the detected onset that belongs to the first word.
-PRE_ROLL_S = 0.4
+PRE_ROLL_S = 0.224
 # What the end-of-turn model looks at.
 TURN_MODEL_WINDOW_S = 8.0
 # Microphone audio that may wait for its turn on the event loop; beyond it the oldest is dropped.
