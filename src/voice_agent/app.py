@@ -28,6 +28,7 @@ from voice_agent.observability.event_log import call_header
 from voice_agent.observability.lifecycle_log import log_sink
 from voice_agent.observability.loop_lag import watch_loop_lag
 from voice_agent.observability.metrics import CallMetrics
+from voice_agent.observability.pii import warm_pii
 from voice_agent.observability.record import RecordSink
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
 from voice_agent.providers.pool import ModelPool
@@ -82,6 +83,7 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         if services is None:
             services, knowledge = await _local_services(settings, clock, database, stack)
         metrics = CallMetrics(tool_names=[tool.name for tool in services.tools])
+        metrics.capacity.set(settings.server.max_calls)
         event_files = EventFileWriter(state_dir / "calls", on_dropped=metrics.event_log_dropped.inc, clock=clock)
         stack.push_async_callback(asyncio.to_thread, event_files.close)
         admission = Admission(capacity=settings.server.max_calls, clock=clock)
@@ -149,6 +151,7 @@ async def _local_services(
         group.create_task(detectors.warm_up())
         group.create_task(turn_model.warm_up())
         group.create_task(callers.warm_up())
+        group.create_task(asyncio.to_thread(warm_pii))
         group.create_task(_warm_meaning(embedder, understanding, language_model))
         if settings.demo_data_wanted:
             group.create_task(_seed_orders(database, clock))

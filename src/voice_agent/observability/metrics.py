@@ -46,7 +46,6 @@ _FINE_BUCKETS = (
     2000,
     3000,
 )
-_LATE_BUCKETS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 
 
 class CallMetrics:
@@ -88,7 +87,6 @@ class CallMetrics:
         self.endpointing = self._histogram(
             "voice_endpointing_ms", "last voiced sample to the decision that the turn is over", _FINE_BUCKETS
         )
-        self.playout_late = self._histogram("voice_playout_late_ms", "audio sent behind its due time", _LATE_BUCKETS)
         self.tool_calls = self._counter("voice_tool_calls_total", "tool calls with a result", "tool_name")
         self.stage_failures = self._counter("voice_stage_failures_total", "stages of a call that failed", "stage")
         self.loop_lag = Gauge("voice_loop_lag_ms", "how late the event loop woke last", registry=self.registry)
