@@ -142,7 +142,7 @@ class _Dialogue:
             case "agent_text":
                 self.flush()
                 self._print("Agent ", data["text"], "cyan")
-            case "tool":
+            case "tool" if data["status"] != "started":
                 self.flush()
                 self._print("  tool ", f"{data['name']}: {data['status']}", "magenta")
             case "interruption" if data["action"] == "stop":
@@ -175,7 +175,7 @@ class _Dialogue:
         """Each turn's answer time as the caller heard it, beside the server's own account of the same turn."""
         table = Table(title="Latencies (ms)", title_justify="left")
         table.add_column("said", overflow="ellipsis", no_wrap=True, max_width=44)
-        for column in ("voice to voice", "turn", "asr", "llm", "tts", "remainder"):
+        for column in ("heard after", "turn", "asr", "llm", "tts", "rest"):
             table.add_column(column, justify="right")
         for number, (label, utterance) in enumerate(self._turns):
             until_s = self._turns[number + 1][1].start_s if number + 1 < len(self._turns) else float("inf")
