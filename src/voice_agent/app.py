@@ -6,7 +6,7 @@ import asyncio
 import gc
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from voice_agent.conversation.barge_in import BargeInSettings
 from voice_agent.conversation.endpointing import EndpointingSettings
 from voice_agent.conversation.locales import DEFAULT_LOCALE, Prompts, resolve_locale
 from voice_agent.conversation.machine import MachineSettings
+from voice_agent.errors import ProviderError
 from voice_agent.gateway.admission import Admission, Ticket
 from voice_agent.gateway.websocket import StreamingGateway
 from voice_agent.models import CallId
@@ -98,6 +99,9 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         )
         lag = asyncio.create_task(watch_loop_lag(clock, metrics.loop_lag.set), name="loop-lag")
         stack.callback(lag.cancel)
+        if isinstance(services.synthesizer, CachingSynthesizer):
+            phrases = asyncio.create_task(_prepare_phrases(services.synthesizer), name="prepare-phrases")
+            stack.callback(phrases.cancel)
         # What lives now lives for good: a full collection over it would stall every call for tens of milliseconds.
         gc.collect()
         gc.freeze()
@@ -184,18 +188,19 @@ async def _local_services(
 
 
 async def _warm_voice(synthesizer: CachingSynthesizer) -> None:
-    """Loads the voice and prepares what every call may need at once."""
+    """Loads the voice and prepares the greeting, which every call needs at once."""
     await synthesizer.warm_up()
-    await synthesizer.prepare(_fixed_phrases(resolve_locale(DEFAULT_LOCALE).prompts), locale=DEFAULT_LOCALE)
+    await synthesizer.prepare(resolve_locale(DEFAULT_LOCALE).prompts.greeting, locale=DEFAULT_LOCALE)
 
 
-def _fixed_phrases(prompts: Prompts) -> list[str]:
-    """Every prompt without a field to fill, the greeting first."""
+async def _prepare_phrases(synthesizer: CachingSynthesizer) -> None:
+    """Every other prompt without a field to fill, one after another beside the first calls."""
     phrases: list[str] = []
     for name in Prompts.__slots__:
-        value = getattr(prompts, name)
+        value = getattr(resolve_locale(DEFAULT_LOCALE).prompts, name)
         phrases.extend((value,) if isinstance(value, str) else value)
-    return [phrase for phrase in phrases if "{" not in phrase]
+    with suppress(ProviderError):  # a prompt that is not prepared is synthesised when it is needed
+        await synthesizer.prepare([phrase for phrase in phrases if "{" not in phrase], locale=DEFAULT_LOCALE)
 
 
 async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderstanding, language_model: Any) -> None:
