@@ -10,10 +10,13 @@ transaction here that writes begins with its write.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Connection, event, insert, inspect, select, update
 from sqlalchemy.engine import URL, make_url
@@ -32,14 +35,17 @@ _BUSY_TIMEOUT_MS = 5_000
 #: Two processes that start together may both create tables; the loser looks again.
 _CREATE_ATTEMPTS = 5
 
+_THREAD_END_S = 2.0
+
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
 class Database:
     """An open database. ``begin`` gives a connection inside a transaction, committed on a clean exit."""
 
-    def __init__(self, engine: AsyncEngine, name: str) -> None:
+    def __init__(self, engine: AsyncEngine, name: str, threads: _SqliteThreads) -> None:
         self._engine = engine
+        self._threads = threads
         self.name = name
 
     @asynccontextmanager
@@ -58,6 +64,33 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+        await self._threads.ended()
+
+
+class _SqliteThreads:
+    """Opens SQLite connections and waits, at the end, for their threads.
+
+    aiosqlite runs each connection in a thread and does not wait for that of one which failed to open or was dropped by a
+    cancellation. Such a thread still reports to the event loop, which must not be closed before it has.
+    """
+
+    def __init__(self) -> None:
+        self._threads: WeakSet[Thread] = WeakSet()
+
+    async def connect(self, *args: Any, **options: Any) -> Any:
+        """A connection of aiosqlite; takes what ``sqlite3.connect`` takes."""
+        import aiosqlite
+
+        connection: Any = aiosqlite.connect(*args, **options)
+        thread = getattr(connection, "_thread", connection)  # before aiosqlite 0.22 the connection itself is the thread
+        thread.daemon = True  # as SQLAlchemy does: a stuck disk must not keep the process from ending
+        self._threads.add(thread)
+        return await connection
+
+    async def ended(self) -> None:
+        """Waits for the threads, two seconds each at most."""
+        for thread in list(self._threads):
+            await asyncio.to_thread(thread.join, _THREAD_END_S)
 
 
 @asynccontextmanager
@@ -69,7 +102,8 @@ async def open_database(settings: StoreSettings, state_dir: Path) -> AsyncIterat
     """
     url = _url(settings.database_url.get_secret_value(), state_dir)
     name = _shown(url)
-    database = Database(_engine(url, name), name)
+    threads = _SqliteThreads()
+    database = Database(_engine(url, name, threads), name, threads)
     try:
         await _prepare(database)
         yield database
@@ -97,12 +131,13 @@ def _shown(url: URL) -> str:
     return repr(url.set(query={}).render_as_string(hide_password=True))
 
 
-def _engine(url: URL, name: str) -> AsyncEngine:
+def _engine(url: URL, name: str, threads: _SqliteThreads) -> AsyncEngine:
     # Parameters may hold callers' data, so they stay out of exceptions and logs.
     options: dict[str, Any] = {"hide_parameters": True}
     sqlite = url.get_backend_name() == "sqlite"
     if sqlite:
         _make_folder(url)
+        options["connect_args"] = {"async_creator_fn": threads.connect}
     else:
         options |= {"pool_pre_ping": True, "pool_timeout": 5, "pool_recycle": 1800}
     try:
