@@ -133,9 +133,10 @@ _OTHER_KEY: Final = re.compile(
 )
 # Letters said one by one ("A B", "A.B.") or a word that is always a prefix, before the figures.
 _PREFIX: Final = re.compile(
-    r"(?<![\w'’])((?:[a-z](?:[\s.,-]+|(?=\d))){1,5}|(?:ord|inv|rma|sku|trk|[a-z]{2}(?=-?\d))[\s.,-]*)(?:dash|hyphen|-)?[\s,]*$",
+    r"(?<![\w'’])((?:[a-z](?:[\s.,-]+|$)){1,5}|(?:ord|inv|rma|sku|trk)[\s.,-]*|[a-z]{2,4}-?$)(?:dash|hyphen|-)?[\s,]*$",
     re.IGNORECASE,
 )
+_NO_PREFIX: Final = frozenset("A I O PIN CODE NO NR ID IS".split())
 _LEAST_DIGITS: Final = 4  # a run this long is an identifier even without "order" before it
 _LEAST_KEYED_DIGITS: Final = 3
 _MOST_DIGITS: Final = 12
@@ -161,7 +162,7 @@ def _prefix(before: str) -> tuple[str, int] | None:
     if found is None:
         return None
     letters = re.sub(r"[^A-Za-z]", "", found.group(1)).upper()
-    if letters in ("A", "I", "O"):
+    if letters in _NO_PREFIX:
         return None
     return letters, len(before) - len(before[-24:]) + found.start()
 

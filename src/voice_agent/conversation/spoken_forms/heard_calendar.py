@@ -164,6 +164,14 @@ class Reader:
     def time(self, at: int) -> Found | None:
         """ "half past" is left in words; "five thirty pm" or "at five thirty" is "5:30"."""
         hour = self.number(at)
+        if (
+            self.word(at + 1) == ":"
+            and self.word(at).isdecimal()
+            and len(self.word(at + 2)) == 2
+            and self._glued(at + 1)
+        ):
+            written = f"{self.word(at)}:{self.word(at + 2)}"
+            return Found(written, at, at + 3) if written.replace(":", "").isdecimal() else None
         if hour is None or len(hour.digits) > 2 or not 1 <= int(hour.digits) <= 12:
             return None
         minute = self._minute(hour.after)

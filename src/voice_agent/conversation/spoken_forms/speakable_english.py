@@ -281,7 +281,7 @@ _SYMBOLS: Final = {
     "&": " and ", "@": " at ", "=": " equals ", "~": " about ", "≈": " about ", "×": " by ", "→": " to ", "§": " section ",
     "±": " plus or minus ", "≤": " at most ", "≥": " at least ", "°": " degrees ", "©": " ", "®": " ", "™": " ", '"': "",
     "#": " number ", "<": " ", ">": " ", "[": ", ", "]": ",", "{": " ", "}": " ", "_": " ", "|": ", ", "€": " euros ",
-    "£": " pounds ", "$": " dollars ", "%": " percent ",
+    "£": " pounds ", "$": " dollars ", "%": " percent ", "/": " ", "\\": " ", "*": " ",
 }  # fmt: skip
 
 
@@ -373,4 +373,4 @@ def english_words(text: str, style: Style) -> str:
     text = re.sub(r",(?:\s*,)+", ",", text)
     text = re.sub(r"(?<=\.[A-Za-z])\.\.(?!\.)", ".", text)
     text = re.sub(r",\s*(?=[.;:!?])", "", text)
-    return text.strip(" ,;")
+    return text.strip(" ,;:-–—")
