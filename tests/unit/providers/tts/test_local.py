@@ -1,0 +1,117 @@
+"""The local synthesiser's own promises; what every synthesiser must do is in ``tests/contract``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+import pytest
+import structlog.testing
+
+from voice_agent.audio.frames import duration_s
+from voice_agent.audio.silence import SilenceTrimmer
+from voice_agent.providers.tts.local import SAMPLE_RATE_HZ, LocalSynthesizer
+
+LONG = (
+    "Your order 83102 was shipped yesterday, and it should arrive on November 24, between nine in the morning and noon, "
+    "at the address that we have on file for you."
+)
+
+
+class InlineWorkers:
+    """Runs the jobs at once and counts the chunks that were made."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.closed = 0
+
+    async def run(self, fn: Callable[..., Any], *args: Any) -> Any:
+        return fn(*args)
+
+    async def stream(self, generate: Callable[..., Iterator[bytes]], *args: Any) -> AsyncGenerator[bytes, None]:
+        chunks = generate(*args)
+        try:
+            for chunk in chunks:
+                self.made += 1
+                yield chunk
+                await asyncio.sleep(0)
+        finally:
+            self.closed += 1
+            chunks.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LocalSynthesizer:
+    synthesizer = LocalSynthesizer(InlineWorkers())
+    asyncio.run(synthesizer.warm_up())
+    return synthesizer
+
+
+@pytest.fixture
+def synthesizer(loaded: LocalSynthesizer) -> tuple[LocalSynthesizer, InlineWorkers]:
+    workers = InlineWorkers()
+    loaded._pool = workers  # one model serves all tests of this module
+    return loaded, workers
+
+
+async def spoken(synthesizer: LocalSynthesizer, text: str, locale: str = "en-US") -> list[bytes]:
+    stream: AsyncIterator[bytes] = synthesizer.synthesize(text, locale=locale)
+    return [chunk async for chunk in stream]
+
+
+async def test_silence_is_trimmed_at_both_ends(synthesizer: tuple[LocalSynthesizer, InlineWorkers]) -> None:
+    pcm = b"".join(await spoken(synthesizer[0], "Hello there."))
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm, dtype="<i2").astype(int)) > 300)
+    assert loud[0] / SAMPLE_RATE_HZ < 0.06
+    assert 0.1 < duration_s(len(pcm), SAMPLE_RATE_HZ) - loud[-1] / SAMPLE_RATE_HZ < 0.4
+
+
+async def test_a_long_sentence_starts_with_a_short_piece(synthesizer: tuple[LocalSynthesizer, InlineWorkers]) -> None:
+    chunks = await spoken(synthesizer[0], LONG)
+    lengths = [duration_s(len(chunk), SAMPLE_RATE_HZ) for chunk in chunks]
+    assert len(chunks) >= 2
+    assert lengths[0] < sum(lengths) / 2
+    assert sum(lengths) == pytest.approx(10, abs=2.5)
+
+
+async def test_closing_stops_the_work_after_the_piece_being_made(
+    synthesizer: tuple[LocalSynthesizer, InlineWorkers],
+) -> None:
+    speaker, workers = synthesizer
+    async with aclosing(speaker.synthesize(LONG + " And more. And even more.", locale="en-US")) as stream:  # type: ignore[type-var]
+        await anext(stream)  # type: ignore[arg-type]
+    assert workers.made == 1
+    assert workers.closed == 1
+
+
+async def test_numbers_are_spoken_not_skipped(synthesizer: tuple[LocalSynthesizer, InlineWorkers]) -> None:
+    figures = b"".join(await spoken(synthesizer[0], "Order 83102."))
+    words = b"".join(await spoken(synthesizer[0], "Order eight three one, zero two."))
+    assert figures == words
+
+
+async def test_speed_changes_the_length(synthesizer: tuple[LocalSynthesizer, InlineWorkers]) -> None:
+    slow = LocalSynthesizer(InlineWorkers(), speed=0.7)
+    slow._model = synthesizer[0]._model
+    text = "Thanks for calling, how can I help you today?"
+    normal_s = len(b"".join(await spoken(synthesizer[0], text)))
+    slow_s = len(b"".join(await spoken(slow, text)))
+    assert slow_s > 1.2 * normal_s
+
+
+async def test_an_unknown_voice_falls_back_and_says_so_once() -> None:
+    speaker = LocalSynthesizer(InlineWorkers(), voice="nova")
+    with structlog.testing.capture_logs() as lines:
+        first = await spoken(speaker, "Hello.")
+        second = await spoken(speaker, "Hello.")
+    assert first == second != []
+    assert [(line["voice"], line["default"]) for line in lines] == [("nova", "heart")]
+
+
+async def test_the_trimmer_leaves_nothing_more_to_trim(synthesizer: tuple[LocalSynthesizer, InlineWorkers]) -> None:
+    pcm = b"".join(await spoken(synthesizer[0], "Your PIN, please."))
+    trimmer = SilenceTrimmer(SAMPLE_RATE_HZ, trailing_s=0.24)
+    assert len(trimmer.process(pcm) + trimmer.flush()) >= len(pcm) - SAMPLE_RATE_HZ * 2 * 0.006
