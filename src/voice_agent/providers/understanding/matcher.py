@@ -24,7 +24,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_agent.providers.embedding.minilm import write_atomically
+from voice_agent.providers.embedding.minilm import store_aside
 
 # Both found on development turns; the result changes little between half and twice these values.
 _SHARPNESS = 2.0
@@ -68,8 +68,7 @@ class SemanticMatcher:
     """Shared by the process, safe in many tasks and threads. ``match_all`` gives one ``Match`` per label, best first.
 
     The examples' vectors are kept in ``cache_dir`` (if given) under a hash of the examples; a stored file is only used
-    when the embedder still gives the same vector for a probe. Raises what the embedder raises, and ``ConfigError`` if
-    ``cache_dir`` cannot be written.
+    when the embedder still gives the same vector for a probe. Raises what the embedder raises.
     """
 
     def __init__(
@@ -141,7 +140,7 @@ class SemanticMatcher:
         vectors = self._embedder.embed_now(texts)
         buffer = io.BytesIO()
         np.save(buffer, vectors, allow_pickle=False)
-        write_atomically(cached, buffer.getvalue())
+        store_aside(cached, buffer.getvalue())
         return vectors
 
 

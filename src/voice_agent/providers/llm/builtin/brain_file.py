@@ -85,6 +85,7 @@ class BrainFile(Entry):
     margin: float = Field(ge=0, le=1)
     clause_extra: float = Field(ge=0, le=1)
     default_aspect: Text
+    order_digits: int = Field(ge=4, le=20)
     intents: Mapping[str, IntentEntry]
     references: tuple[ReferenceEntry, ...]
     follow_up: Text
@@ -160,8 +161,8 @@ class BrainFile(Entry):
                     yield ("intents", name, "examples", index), f"{example!r} is an example of {other!r} already"
 
     def _rule_problems(self, place: Place, rule: RuleEntry, *, results: bool) -> Iterator[tuple[Place, str]]:
-        if bool(rule.say) == bool(rule.call):
-            yield place, "a rule has either say or call"
+        if not rule.say and not rule.call:
+            yield place, "a rule must say or call something"
         for fact, values in rule.when.items():
             if fact not in FACTS or (not results and fact in _RESULT_FACTS):
                 yield (*place, "when", fact), f"there is no such fact here; there are {', '.join(sorted(FACTS))}"

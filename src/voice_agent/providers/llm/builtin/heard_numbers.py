@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from voice_agent.conversation.spoken_forms.digits import digit_runs
+from voice_agent.conversation.spoken_forms.heard import heard_values
 
-_LEAST_DIGITS = 4  # shorter runs are amounts, days and ordinals
+
+def order_numbers(text: str, usual_digits: int) -> tuple[str, ...]:
+    """In spoken order, corrected ones left out: "eight three one oh two" → "83102". ``usual_digits``: how many digits an
+    order number has, which decides whether an "oh" at its end belongs to it."""
+    runs = digit_runs(text, length=usual_digits).runs
+    longer = {run[:-1]: run for run in runs if len(run) == usual_digits}
+    return tuple(longer.get(found, found) for found in heard_values(text).order_ids)
 
 
-def order_numbers(text: str) -> tuple[str, ...]:
-    """Digits only, in spoken order: "eight three one oh two" → "83102"."""
-    found = digit_runs(text)
-    if found.corrected and len(found.attempt) >= _LEAST_DIGITS:
-        return (found.attempt,)
-    return tuple(run for run in found.runs if len(run) >= _LEAST_DIGITS)
+def plain_number(order_id: str) -> str:
+    """Letters and digits only, so that "AB-1234" and "ab 1234" are the same order."""
+    return "".join(char for char in order_id if char.isalnum()).upper()

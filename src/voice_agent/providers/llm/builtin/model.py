@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from voice_agent.conversation.spoken_forms.heard import yes_or_no
 from voice_agent.models import OpenQuestion, ToolCall, ToolResult
 from voice_agent.providers.llm.base import LlmEvent, LlmFinished, LlmRequest, TextDelta, ToolCallRequested
 from voice_agent.providers.llm.builtin.brain_file import CallEntry, RuleEntry, load_brain
@@ -44,10 +45,12 @@ _DEPTH = 3  # a result may lead to another call (a failed search to a transfer),
 
 @dataclass(slots=True)
 class _Answer:
-    """What one task comes to: words to speak, or calls to make first."""
+    """What one task comes to: words to speak, or calls to make first. ``now``: the words go with the calls, and do not
+    wait for their results (a goodbye that ends the call)."""
 
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
+    now: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,56 +86,66 @@ class BuiltinLanguageModel:
         await self._intents.prepare()
 
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmEvent]:
-        """Tool calls, or the answer sentence by sentence; then ``LlmFinished``."""
+        """Tool calls, or the answer phrase by phrase; then ``LlmFinished``."""
         dialogue = read_dialogue(request.messages, verified=request.verified)
         answer = await self._answer(dialogue, request)
+        if answer.now or not answer.calls:
+            for index, part in enumerate(_deltas(answer.text)):
+                yield TextDelta(part if index == 0 else f" {part}")
         for call in answer.calls:
             yield ToolCallRequested(call)
-        if not answer.calls:
-            for index, sentence in enumerate(_deltas(answer.text)):
-                yield TextDelta(sentence if index == 0 else f" {sentence}")
         yield LlmFinished()
 
     async def _answer(self, dialogue: Dialogue, request: LlmRequest) -> _Answer:
         if not dialogue.text:
             return _Answer(self._phrases.render("not_understood", {}, 0))
         reading = await self._intents.read(dialogue.text)
-        answer = _Answer()
-        texts = [self._phrases.render(name, {}, dialogue.turn) for name in reading.prefaces]
-        for task in reading.tasks:
-            part = await self._do(await self._situation(dialogue, task, request), request)
-            texts.append(part.text)
-            answer.calls += part.calls
-        answer.text = " ".join(text for text in texts if text)
-        return answer
+        prefaces = [self._phrases.render(name, {}, dialogue.turn) for name in reading.prefaces]
+        parts = [await self._do(await self._situation(dialogue, task, request), request) for task in reading.tasks]
+        parts.sort(key=lambda part: part.text.endswith("?"))  # what the caller is to answer comes last
+        return _Answer(
+            " ".join(text for text in (*prefaces, *(part.text for part in parts)) if text),
+            [call for part in parts for call in part.calls],
+            now=all(part.now for part in parts),
+        )
 
     async def _do(self, situation: _Situation, request: LlmRequest) -> _Answer:
-        tools = {tool.name for tool in request.tools}
+        offered = {tool.name for tool in request.tools}
         rules: Sequence[RuleEntry] = self._brain.turns
         for _ in range(_DEPTH):
-            rule = next((rule for rule in rules if self._fits(rule, situation.facts, tools)), None)
-            if rule is None:
+            step = self._first_fitting(rules, situation, offered)
+            if step is None:
                 break
-            if rule.call is None:
+            rule, call, result = step
+            if call is None or (rule.say and result is not None):
                 return _Answer(self._say(rule.say, situation))
-            call = self._call(rule.call, situation)
-            result = situation.dialogue.result_of(call.name, call.arguments)
             if result is None:
-                return _Answer(calls=[call])
+                return _Answer(self._say(rule.say, situation), [call], now=bool(rule.say))
             situation = await self._with_result(situation, result)
             rules = self._brain.results
         return _Answer(self._phrases.render("failure", situation.values, situation.dialogue.turn))
 
-    def _fits(self, rule: RuleEntry, facts: Mapping[str, str], tools: set[str]) -> bool:
-        if rule.call is not None and rule.call.tool not in tools:
-            return False
+    def _first_fitting(
+        self, rules: Sequence[RuleEntry], situation: _Situation, offered: set[str]
+    ) -> tuple[RuleEntry, ToolCall | None, ToolResult | None] | None:
+        """The rule to follow, its call, and that call's result where the turn holds it. A rule whose call can neither be
+        made nor has been made is passed over."""
+        for rule in rules:
+            if not self._fits(rule, situation.facts):
+                continue
+            if rule.call is None:
+                return rule, None, None
+            call = self._call(rule.call, situation)
+            result = situation.dialogue.result_of(call.name, call.arguments)
+            if result is not None or call.name in offered:
+                return rule, call, result
+        return None
+
+    def _fits(self, rule: RuleEntry, facts: Mapping[str, str]) -> bool:
         for fact, wanted in rule.when.items():
             value = facts.get(fact, "")
-            if value in wanted:
-                continue
-            if fact == "intent" and f"topic:{self._topic(value)}" in wanted:
-                continue
-            return False
+            if value not in wanted and not (fact == "intent" and f"topic:{self._topic(value)}" in wanted):
+                return False
         return True
 
     def _topic(self, intent: str) -> str:
@@ -163,7 +176,7 @@ class BuiltinLanguageModel:
         return ToolCall(f"call_{hashlib.sha256(seed.encode()).hexdigest()[:12]}", entry.tool, text)
 
     async def _situation(self, dialogue: Dialogue, task: Task, request: LlmRequest) -> _Situation:
-        book = OrderBook()
+        book = OrderBook(digits=self._brain.order_digits)
         for message in dialogue.before:
             book = book.after(message, self._brain.references)
         last = dialogue.last_agent()
@@ -171,7 +184,7 @@ class BuiltinLanguageModel:
         if not asked:
             asked = request.open_question.value
         pick = book.pick(task.text, self._brain.references)
-        intent = await self._carried(dialogue, task, pick, asked)
+        intent = self._yes_or_no(task, pick, request) or await self._carried(dialogue, task, pick, asked)
         last_text = self._without_repeat(last.text) if last else ""
         rest = await self._rest(dialogue, intent, request)
         facts = {
@@ -197,6 +210,15 @@ class BuiltinLanguageModel:
             "summary": self._summary(dialogue, book),
         }
         return _Situation(dialogue, task, intent, pick, book, facts, values)
+
+    def _yes_or_no(self, task: Task, pick: Pick, request: LlmRequest) -> str:
+        """ "yes" or "no" where the agent asked for it and the words say it, and nothing else with it."""
+        entry = self._brain.intents.get(task.intent)
+        speaks_of_more = pick.is_pointing or (entry is not None and not entry.social)
+        if request.open_question is not OpenQuestion.YES_NO or speaks_of_more:
+            return ""
+        said = yes_or_no(task.text)
+        return "" if said is None or task.intent in ("goodbye", "thanks") else ("yes" if said else "no")
 
     async def _carried(self, dialogue: Dialogue, task: Task, pick: Pick, asked: str) -> str:
         """The task's intent; or, where the words only say which order is meant, what was asked about orders before."""
@@ -228,7 +250,7 @@ class BuiltinLanguageModel:
         values = {**situation.values, "result": data, "spoken": result.spoken}
         orders = data.get("orders")
         if isinstance(orders, list):
-            book = OrderBook().with_result(orders)
+            book = OrderBook(digits=self._brain.order_digits).with_result(orders)
             pick = book.pick(situation.task.text, self._brain.references)
             facts |= {"orders": _count(pick.orders), "picked": pick.how}
             values |= _order_values(replace(pick, how="one") if pick.how == "focus" else pick)

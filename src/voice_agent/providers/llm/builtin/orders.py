@@ -12,17 +12,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from voice_agent.conversation.spoken_forms.heard import heard_values
 from voice_agent.models import Message, Role, ToolStatus
 from voice_agent.providers.llm.builtin.brain_file import ReferenceEntry
 from voice_agent.providers.llm.builtin.filters import item_names
-from voice_agent.providers.llm.builtin.heard_numbers import order_numbers
+from voice_agent.providers.llm.builtin.heard_numbers import order_numbers, plain_number
 
 How = Literal["none", "focus", "one", "several", "all"]
 Order = Mapping[str, Any]
 
 _NTH: Mapping[str, int] = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1}
-_SHORT_WORD = 4  # item words below this length ("for", "pot") would match by chance
+_SHORT_WORD = 3  # item words below this length would match by chance
+_MISHEARD_WORD = 5  # shorter words resemble too many others
 _ALIKE = 0.84  # similarity at which a word counts as a misheard item word ("tend" is not "tent", "jackit" is "jacket")
+
+
+_DAYS = ("placed_on", "estimated_delivery", "delivered_on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,14 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class OrderBook:
-    """``orders`` in the order in which they were last listed; ``asked`` is false until any result came."""
+    """``orders`` in the order in which they were last listed; ``asked`` is false until any result came; ``digits`` is how
+    many an order number usually has."""
 
     orders: tuple[Order, ...] = ()
     focus: str = ""
     asked: bool = False
     listed: tuple[str, ...] = ()
+    digits: int = 5
 
     def with_result(self, found: Sequence[Order]) -> OrderBook:
         new = {str(order.get("order_id", "")): order for order in found}
@@ -54,7 +61,7 @@ class OrderBook:
             kept = [new.pop(_id(order), order) for order in self.orders]
             return replace(self, orders=(*kept, *new.values()), focus=_id(found[0]), asked=True)
         rest = [order for order in self.orders if _id(order) not in new]
-        return OrderBook((*new.values(), *rest), "", asked=True, listed=tuple(new))
+        return OrderBook((*new.values(), *rest), "", asked=True, listed=tuple(new), digits=self.digits)
 
     def after(self, message: Message, references: Sequence[ReferenceEntry]) -> OrderBook:
         """The book once ``message`` has been said."""
@@ -74,10 +81,10 @@ class OrderBook:
 
     def pick(self, text: str, references: Sequence[ReferenceEntry], *, items: bool = True) -> Pick:
         """The orders ``text`` points at; else the focus; else all. ``items``: also by the things in them."""
-        numbers = order_numbers(text)
+        numbers = order_numbers(text, self.digits)
         number = numbers[-1] if numbers else ""  # "not 83117, I meant 83102": the last one counts
         if number:
-            found = tuple(order for order in self.orders if _id(order) == number)
+            found = tuple(order for order in self.orders if plain_number(_id(order)) == plain_number(number))
             return Pick(found, "one" if found else "none", number)
         lowered = text.lower()
         for reference in references:
@@ -85,7 +92,7 @@ class OrderBook:
                 chosen = self._referred(reference.pick)
                 if chosen:
                     return Pick(chosen, "all" if reference.pick == "all" else _how(chosen))
-        mentioned = self._with_items(lowered) if items else ()
+        mentioned = self._of_day(text) or (self._with_items(lowered) if items else ())
         if mentioned:
             return Pick(mentioned, _how(mentioned))
         focused = tuple(order for order in self.orders if _id(order) == self.focus)
@@ -104,6 +111,11 @@ class OrderBook:
         index = _NTH[pick]
         spoken = [order for order in self.orders if _id(order) in self.listed] or list(self.orders)
         return (spoken[index],) if -len(spoken) <= index < len(spoken) else ()
+
+    def _of_day(self, text: str) -> tuple[Order, ...]:
+        """Orders placed, expected or delivered on a day that ``text`` names ("the one from November 18th")."""
+        days = {f"-{day.month:02d}-{day.day:02d}" for day in heard_values(text).dates if day.month and day.day}
+        return tuple(order for order in self.orders if any(str(order.get(key, ""))[4:10] in days for key in _DAYS))
 
     def _with_items(self, text: str) -> tuple[Order, ...]:
         """Orders holding a thing that ``text`` names, best fit only."""
@@ -129,10 +141,10 @@ def _fit(said: set[str], order: Order) -> int:
 
 def _heard(word: str, said: set[str]) -> bool:
     return word in said or any(
-        len(other) > _SHORT_WORD and difflib.SequenceMatcher(None, word, other).ratio() >= _ALIKE for other in said
+        len(other) >= _MISHEARD_WORD and difflib.SequenceMatcher(None, word, other).ratio() >= _ALIKE for other in said
     )
 
 
 def _stem(word: str) -> str:
     """Without a plural's ending, so that "mugs" finds "mug"."""
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > _SHORT_WORD - 1 else word
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > _SHORT_WORD else word
