@@ -148,23 +148,12 @@ def test_several_processes_may_create_the_database_at_once(tmp_path: Path) -> No
     assert [process.returncode for process in processes] == [0, 0, 0]
 
 
-async def test_no_thread_outlives_a_closed_database_whatever_happened_to_its_connections(tmp_path: Path) -> None:
+async def test_no_thread_of_a_connection_that_failed_to_open_is_left(tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    await refusal(f"sqlite:///{tmp_path}", tmp_path)
-    async with open_database(store_settings(), tmp_path) as database:
-        tasks = [asyncio.create_task(_read_slowly(database)) for _ in range(3)]
-        await asyncio.sleep(0)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio_")]
-    assert left == []
-
-
-async def _read_slowly(database: Database) -> None:
-    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT sum(i) FROM n"
-    async with database.begin() as connection:
-        await connection.execute(text(numbers))
+    for _ in range(30):  # a thread not waited for is still there every other time
+        await refusal(f"sqlite:///{tmp_path}", tmp_path)
+        left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio_")]
+        assert left == []
 
 
 async def test_a_failing_statement_tells_neither_itself_nor_its_parameters(database: Database) -> None:
