@@ -29,11 +29,17 @@ class BargeInDecision:
 @dataclass(frozen=True, slots=True)
 class BargeInSettings:
     """``pause_s`` of speech pauses the agent, ``commit_s`` stops it unless it sounds like a backchannel, and nothing
-    is held undecided longer than ``patience_s``."""
+    is held undecided longer than ``patience_s``.
+
+    Speech no longer than ``mumble_s`` that the recogniser is not sure of (below ``mumble_confidence``) is a mumble:
+    recognisers make words of "mm-hmm", with confidences of 0.5 to 0.8.
+    """
 
     pause_s: float = 0.096
     commit_s: float = 0.6
     patience_s: float = 2.0
+    mumble_s: float = 0.6
+    mumble_confidence: float = 0.8
 
 
 def judge(
@@ -41,12 +47,14 @@ def judge(
     *,
     final: bool,
     voiced_s: float,
+    confidence: float,
     answers_question: bool,
     locale: LocaleProfile,
     settings: BargeInSettings,
 ) -> BargeInDecision:
-    """``text`` is the newest hypothesis (``final``: speech ended and this is all of it); ``voiced_s`` how long the
-    speech lasts; ``answers_question`` whether the agent has just asked something that "yes" would answer."""
+    """``text`` is the newest hypothesis (``final``: speech ended and this is all of it), ``confidence`` a final's, in
+    [0, 1]; ``voiced_s`` is how long the speech lasts; ``answers_question`` says that the agent has just asked something
+    which "yes" would answer."""
     words = words_of(text)
     backchannel = bool(words) and (
         " ".join(words) in locale.backchannels or all(w in locale.backchannels for w in words)
@@ -55,6 +63,8 @@ def judge(
         return BargeInDecision(Verdict.INTERRUPTION, "answer")
     if any(word in locale.stop_words for word in words):
         return BargeInDecision(Verdict.INTERRUPTION, "stop_word")
+    if final and voiced_s <= settings.mumble_s and confidence < settings.mumble_confidence:
+        return BargeInDecision(Verdict.NOT_INTERRUPTION, "mumble" if words else "noise")
     if words and not backchannel and (final or len(words) >= 2):
         return BargeInDecision(Verdict.INTERRUPTION, "words")
     if final:

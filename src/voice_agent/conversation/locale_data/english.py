@@ -46,7 +46,9 @@ PROFILE = LocaleProfile(
     backchannels=frozenset(
         "mm-hmm|mm hmm|mhm|mm|mmm|mmhmm|hmm|hm|uh-huh|uh huh|aha|ah|oh|okay|ok|right|sure|yeah|yes|yep|yup|i see|"
         "got it|all right|alright|good|great|cool|fine|huh|uh|um|wow|nice|of course|i understand|mhmm|hmmm|"
-        "yeah yeah|okay okay|oh okay|oh i see|uhhuh".split("|")
+        "yeah yeah|okay okay|oh okay|oh i see|uhhuh|"
+        # What recognisers make of "mm-hmm".
+        "mama|mum|mom|hum|ham|amen|m|h".split("|")
     ),
     hesitations=frozenset(
         "um|uh|er|erm|hmm|let me see|let me think|let me check|hold on|hang on|one moment|just a moment|one second|"
@@ -55,7 +57,9 @@ PROFILE = LocaleProfile(
     open_endings=frozenset(
         "a|an|the|my|your|our|their|his|her|to|of|for|from|with|at|on|in|by|about|and|or|but|so|because|if|that|which|"
         "who|is|are|was|were|am|be|i'm|it's|its|i'd|i'll|i|we|they|he|she|this|these|those|can|could|would|should|"
-        "will|do|does|did|have|has|had|want|need|number|order|like|than|as|when|while|until|into|not|very|some|any".split("|")
+        "will|do|does|did|have|has|had|want|need|number|order|like|than|as|when|while|until|into|not|very|some|any".split(
+            "|"
+        )
     ),
     stop_words=frozenset("stop|wait|hold|enough|quiet|cancel|no|actually|sorry|excuse|hello|but".split("|")),
     yes_no_words=frozenset(

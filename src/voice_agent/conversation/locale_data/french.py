@@ -41,13 +41,19 @@ PROFILE = LocaleProfile(
         ),
         handover_failed=("Désolé, aucun collègue n'est joignable.", "Rappelez un peu plus tard. Au revoir."),
     ),
-    backchannels=frozenset("mm|mmm|hmm|oui|ouais|d'accord|ok|ah|oh|je vois|bien|très bien|entendu|voilà|ah oui".split("|")),
-    hesitations=frozenset("euh|heu|ben|alors|voyons|attendez|un instant|un moment|une seconde|laissez-moi voir".split("|")),
+    backchannels=frozenset(
+        "mm|mmm|hmm|oui|ouais|d'accord|ok|ah|oh|je vois|bien|très bien|entendu|voilà|ah oui".split("|")
+    ),
+    hesitations=frozenset(
+        "euh|heu|ben|alors|voyons|attendez|un instant|un moment|une seconde|laissez-moi voir".split("|")
+    ),
     open_endings=frozenset(
         "le|la|les|l|un|une|mon|ma|mes|votre|de|du|des|à|au|en|avec|pour|par|et|ou|mais|parce|que|si|est|sont|je|numéro|"
         "commande|comme|quand|sans".split("|")
     ),
     stop_words=frozenset("stop|attendez|arrêtez|non|pardon|excusez|assez|annuler".split("|")),
-    yes_no_words=frozenset("oui|ouais|non|merci|d'accord|s'il|vous|plaît|exact|exactement|bien|sûr|c'est|ça".split("|")),
+    yes_no_words=frozenset(
+        "oui|ouais|non|merci|d'accord|s'il|vous|plaît|exact|exactement|bien|sûr|c'est|ça".split("|")
+    ),
     digit_words=frozenset("zéro|un|deux|trois|quatre|cinq|six|sept|huit|neuf|dix|cent|mille|double".split("|")),
 )

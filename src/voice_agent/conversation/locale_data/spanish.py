@@ -39,9 +39,14 @@ PROFILE = LocaleProfile(
             "Su referencia es {reference}.",
             "Adiós.",
         ),
-        handover_failed=("Lo siento, ahora no localizo a ningún compañero.", "Llame un poco más tarde, por favor. Adiós."),
+        handover_failed=(
+            "Lo siento, ahora no localizo a ningún compañero.",
+            "Llame un poco más tarde, por favor. Adiós.",
+        ),
     ),
-    backchannels=frozenset("ajá|mm|mmm|hmm|ya|sí|si|vale|claro|bueno|de acuerdo|entiendo|ah|oh|muy bien|bien".split("|")),
+    backchannels=frozenset(
+        "ajá|mm|mmm|hmm|ya|sí|si|vale|claro|bueno|de acuerdo|entiendo|ah|oh|muy bien|bien".split("|")
+    ),
     hesitations=frozenset("eh|em|este|pues|a ver|déjeme ver|un momento|espere|un segundo|o sea".split("|")),
     open_endings=frozenset(
         "el|la|los|las|un|una|mi|mis|su|de|del|a|al|en|con|por|para|y|o|pero|porque|si|que|es|son|está|quiero|número|pedido|"

@@ -104,6 +104,7 @@ class CallerSide:
         if turn is None:
             return
         turn.text = event.text
+        turn.confidence = event.confidence
         turn.secret_digits = event.secret_digits
         if self._ctx.caller is not CallerState.PAUSED:  # the caller went on: this final is only a better partial
             return
@@ -243,6 +244,7 @@ class CallerSide:
             turn.text,
             final=final,
             voiced_s=(turn.last_voiced_at if ctx.caller is CallerState.PAUSED else now) - turn.onset_at,
+            confidence=turn.confidence if turn.contest else 1.0,
             answers_question=asked is OpenQuestion.YES_NO,
             locale=ctx.locale,
             settings=ctx.settings.barge_in,

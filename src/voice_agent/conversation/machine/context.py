@@ -60,6 +60,7 @@ class CallerTurn:
     keys: str = ""
     has_final: bool = False
     score: float | None = None
+    confidence: float = 1.0
     secret_digits: int = 0
     onset_at: float = 0.0
     last_voiced_at: float = 0.0

@@ -151,3 +151,15 @@ def test_events_of_a_cancelled_reply_are_dropped() -> None:
     ):
         assert driver.feed(event) == []
     assert driver.machine.messages() == before
+
+
+def test_a_mumble_that_was_taken_for_words_only_pauses() -> None:
+    driver = answering()
+    driver.wait(1.5)
+    driver.begins()
+    driver.wait(0.3)
+    driver.feed(e.SpeechStopped(silence_s=0.16, voiced_s=0.45))
+    driver.feed(e.TranscriptFinal(driver.last(c.OpenTurn).utterance_id, "In a mum.", 0.63))
+    assert driver.last(c.DropTurn).rule == "mumble"
+    assert driver.all(c.ResumePlayout)
+    assert not driver.all(c.StopForBargeIn)
