@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from voice_agent.conversation.spoken_forms.heard import normalise_heard
 from voice_agent.providers.llm.builtin.brain_file import BrainFile, IntentEntry
 from voice_agent.providers.understanding.matcher import Label, Match, SemanticMatcher, TextEmbedder
 from voice_agent.providers.understanding.segments import Segment, split_turn
@@ -46,12 +48,12 @@ class IntentReader:
 
     async def intent_of(self, text: str) -> str:
         """The intent of a text taken as a whole."""
-        best = (await self._matcher.match(text))[0]
+        best = (await self._matcher.match(_typical(text)))[0]
         return best.label if best.accepted else NO_INTENT
 
     async def read(self, text: str) -> Reading:
         segments = split_turn(text)
-        ranked = await self._matcher.match_all([segment.text for segment in segments])
+        ranked = await self._matcher.match_all([_typical(segment.text) for segment in segments])
         best = [matches[0] for matches in ranked]
         whole = best[0]
         parts = [
@@ -88,3 +90,13 @@ class IntentReader:
             return match.accepted
         extra = self._brain.clause_extra  # a clause has lost its context, so it must be clearer
         return match.accepted and match.score >= self._thresholds[match.label] + extra and match.lead >= extra
+
+
+_NUMBER = re.compile(r"\b[A-Z]*-?\d{4,}\b")
+_TYPICAL_NUMBER = "83102"
+
+
+def _typical(text: str) -> str:
+    """With one and the same order number in place of any, as in the examples: which number it is says nothing about
+    what is wanted, but its words would weigh in."""
+    return _NUMBER.sub(_TYPICAL_NUMBER, normalise_heard(text))

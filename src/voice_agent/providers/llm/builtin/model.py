@@ -121,7 +121,7 @@ class BuiltinLanguageModel:
                 return _Answer(self._say(rule.say, situation))
             if result is None:
                 return _Answer(self._say(rule.say, situation), [call], now=bool(rule.say))
-            situation = await self._with_result(situation, result)
+            situation = await self._with_result(situation, call, result)
             rules = self._brain.results
         return _Answer(self._phrases.render("failure", situation.values, situation.dialogue.turn))
 
@@ -238,7 +238,7 @@ class BuiltinLanguageModel:
                 return earlier
         return self._brain.default_aspect
 
-    async def _with_result(self, situation: _Situation, result: ToolResult) -> _Situation:
+    async def _with_result(self, situation: _Situation, call: ToolCall, result: ToolResult) -> _Situation:
         data = result.data
         facts = {
             **situation.facts,
@@ -256,7 +256,8 @@ class BuiltinLanguageModel:
             values |= _order_values(replace(pick, how="one") if pick.how == "focus" else pick)
         passages = data.get("passages")
         if data.get("answerable") and isinstance(passages, list):
-            answer = await extract_answer(str(situation.values["query"]), passages, self._embedder)
+            question = str(json.loads(call.arguments).get("query", situation.task.text))
+            answer = await extract_answer(question, passages, self._embedder)
             values["answer"] = answer
             facts["answerable"] = "yes" if answer else "no"
         return replace(situation, facts=facts, values=values)
@@ -302,9 +303,9 @@ class BuiltinLanguageModel:
 
     def _summary(self, dialogue: Dialogue, book: OrderBook) -> str:
         turns = [dialogue.text, *dialogue.earlier_turns()][:_SUMMARY_TURNS]
-        said = " / ".join(reversed([text.strip() for text in turns if text.strip()]))
+        said = " / ".join(reversed([text.strip(" .") for text in turns if text.strip(" .")]))
         about = f" Order talked about last: {book.focus}." if book.focus else ""
-        return f"The caller said: {said[:800]}.{about}"
+        return f'The caller said: "{said[:800]}".{about}'
 
 
 def _deltas(text: str) -> list[str]:
