@@ -95,8 +95,8 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MeaningScore:
-    """Best example of one class for a caller turn. ``score`` is a cosine in [-1, 1]; ``accepted`` says that
-    threshold and margin are met."""
+    """How well one class fits a caller turn. ``score`` is about 1 for the class's own examples and about 0 for texts
+    unlike them; ``accepted`` says that threshold and margin are met; ``example`` is the nearest one."""
 
     meaning: Meaning
     score: float

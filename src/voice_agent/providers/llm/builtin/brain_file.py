@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from voice_agent.models import OpenQuestion
 from voice_agent.providers.data_file import Entry, load_data_file
 from voice_agent.providers.llm.builtin.filters import build_filters
-from voice_agent.providers.llm.builtin.templates import Phrasebook, TemplateError, _Ask, _Each, _Slot, parse
+from voice_agent.providers.llm.builtin.templates import Ask, Each, Phrasebook, Slot, TemplateError, parse
 
 Place = tuple[str | int, ...]
 
@@ -137,13 +137,13 @@ class BrainFile(Entry):
                     yield place, str(error)
                     continue
                 for part in mentions:
-                    if isinstance(part, _Ask) and part.question not in self.questions:
+                    if isinstance(part, Ask) and part.question not in self.questions:
                         yield place, f"there is no question {part.question!r}"
-                    elif isinstance(part, _Ask) and section == "questions":
+                    elif isinstance(part, Ask) and section == "questions":
                         yield place, "a question cannot hold another question"
-                    elif isinstance(part, _Each) and part.template not in self.templates:
+                    elif isinstance(part, Each) and part.template not in self.templates:
                         yield place, f"there is no template {part.template!r}"
-                    elif isinstance(part, _Slot):
+                    elif isinstance(part, Slot):
                         unknown = [name for name in part.filters if name not in filters]
                         if unknown:
                             yield place, f"there is no filter {unknown[0]!r}; there are {', '.join(sorted(filters))}"

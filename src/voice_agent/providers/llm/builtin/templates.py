@@ -35,18 +35,18 @@ class _MissingValueError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
+class Slot:
     path: str
     filters: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Each:
+class Each:
     template: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
+class Ask:
     question: str
 
 
@@ -55,7 +55,7 @@ class _Optional:
     parts: tuple[_Part, ...]
 
 
-_Part = str | _Slot | _Each | _Ask | _Optional
+_Part = str | Slot | Each | Ask | _Optional
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class Template:
     source: str
     parts: tuple[_Part, ...]
 
-    def mentions(self) -> Iterator[_Slot | _Each | _Ask]:
+    def mentions(self) -> Iterator[Slot | Each | Ask]:
         """Every slot, wherever it stands."""
         yield from _mentions(self.parts)
 
 
-def _mentions(parts: Sequence[_Part]) -> Iterator[_Slot | _Each | _Ask]:
+def _mentions(parts: Sequence[_Part]) -> Iterator[Slot | Each | Ask]:
     for part in parts:
         if isinstance(part, _Optional):
             yield from _mentions(part.parts)
@@ -110,13 +110,13 @@ def _add_text(parts: list[_Part], text: str) -> None:
 
 def _slot(inside: str) -> _Part:
     if inside.startswith("?"):
-        return _Ask(inside[1:].strip())
+        return Ask(inside[1:].strip())
     if inside.startswith("each "):
-        return _Each(inside[5:].strip())
+        return Each(inside[5:].strip())
     path, *filters = (part.strip() for part in inside.split("|"))
     if not path:
         raise TemplateError("an empty slot {}")
-    return _Slot(path, tuple(filters))
+    return Slot(path, tuple(filters))
 
 
 class Phrasebook:
@@ -154,7 +154,7 @@ class Phrasebook:
                 text = _tidy(self._fill(variant.parts, values, turn))
             except _MissingValueError:
                 continue
-            usable.append((sum(1 for part in variant.parts if isinstance(part, _Slot)), text))
+            usable.append((sum(1 for part in variant.parts if isinstance(part, Slot)), text))
         most = max((told for told, _ in usable), default=0)
         best = [text for told, text in usable if told == most]
         return best[turn % len(best)] if best else ""
@@ -170,10 +170,10 @@ class Phrasebook:
                 return self._fill(part.parts, values, turn)
             except _MissingValueError:
                 return ""
-        if isinstance(part, _Ask):
+        if isinstance(part, Ask):
             variants = self._questions[part.question]
             return self._fill(variants[turn % len(variants)].parts, values, turn)
-        if isinstance(part, _Each):
+        if isinstance(part, Each):
             orders: Sequence[Any] = values.get("orders", ())
             return join([self.render(part.template, {**values, "order": order}, turn) for order in orders])
         value = look_up(values, part.path)
@@ -212,7 +212,7 @@ class Phrasebook:
                 pieces.append(r"\s+".join(re.escape(word) for word in re.split(r"\s+", part)))
             elif isinstance(part, _Optional):
                 pieces.append(f"(?:{self._pattern(part.parts)})?")
-            elif isinstance(part, _Ask):
+            elif isinstance(part, Ask):
                 inner = (self._pattern(variant.parts) for variant in self._questions[part.question])
                 pieces.append(f"(?:{'|'.join(inner)})")
             else:
