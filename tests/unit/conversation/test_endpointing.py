@@ -36,9 +36,7 @@ def rule(
         ("It's about, um.", 0.9, ("hesitation", SETTINGS.max_s)),
     ],
 )
-def test_words_and_the_model_decide_together(
-    text: str, probability: float | None, expected: tuple[str, float]
-) -> None:
+def test_words_and_the_model_decide_together(text: str, probability: float | None, expected: tuple[str, float]) -> None:
     assert rule(text, probability) == expected
 
 
