@@ -1,7 +1,7 @@
 """How fast an interrupting caller is given the floor, and what does not interrupt.
 
 Interruptions: onset of the caller's speech -> last sample of the agent's audio played by a client that honours pacing and
-"clear". Harmless sounds (coughs, clicks, "mm-hmm"): does the agent go on? One caller, real time, a server in another
+"clear". Harmless sounds (coughs, clicks, a hummed "mm-hmm"): does the agent go on? One caller, real time, a server in another
 process.
 """
 
@@ -21,7 +21,7 @@ from tests.speech import VOICES, synthesise
 
 from voice_agent.errors import CallError
 from voice_agent.evaluation.caller import CallOptions, SimulatedCaller
-from voice_agent.evaluation.caller_noises import click, cough
+from voice_agent.evaluation.caller_noises import click, cough, hum
 
 TARGET_MEDIAN_MS = 300.0
 HEARD_BEFORE_S = 0.7  # how much of the answer is heard before the caller makes a sound
@@ -34,7 +34,6 @@ INTERRUPTIONS = (
     "Do you ship to Canada?",
     "Actually, do gift cards expire?",
 )
-BACKCHANNELS = ("Mm-hmm.", "Uh-huh.", "Okay.")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Measured:
 
 
 def harmless_sounds(trials: int) -> list[Sound]:
-    """Coughs, clicks and backchannels in turn."""
+    """Coughs, clicks and hums in turn."""
     sounds: list[Sound] = []
     for number in range(trials):
         match number % 3:
@@ -63,9 +62,7 @@ def harmless_sounds(trials: int) -> list[Sound]:
             case 1:
                 sounds.append(Sound("click", click(number)))
             case _:
-                text = BACKCHANNELS[number // 3 % len(BACKCHANNELS)]
-                voice = VOICES[number // 3 % len(VOICES)]
-                sounds.append(Sound("mm-hmm", synthesise(text, voice, rate_hz=16_000)[0]))
+                sounds.append(Sound("mm-hmm", hum(number)))
     return sounds
 
 

@@ -10,7 +10,7 @@ from tests.integration.calls import AT_ONCE, a_few_at_once, place_call
 from tests.servers import RunningServer
 
 from voice_agent.evaluation.caller import SimulatedCaller
-from voice_agent.evaluation.caller_noises import click, cough
+from voice_agent.evaluation.caller_noises import click, cough, hum
 
 QUESTION = "What is your return policy?"
 HEARD_BEFORE_S = 0.7  # how much of an answer is heard before the sound
@@ -26,12 +26,14 @@ class Sound:
 
 
 def _harmless(speech: Callable[..., bytes]) -> Iterator[Sound]:
-    for seed in range(9):
+    for seed in range(7):
         yield Sound(f"cough {seed}", cough(seed))
-    for seed in range(6):
+    for seed in range(5):
         yield Sound(f"click {seed}", click(seed))
+    for seed in range(6):  # hummed: the test voices read "mm-hmm" out as if it were a word
+        yield Sound(f"mm-hmm {seed}", hum(seed))
     for voice in ("heart", "joe", "heart-low"):
-        for text in ("Mm-hmm.", "Uh-huh.", "Okay."):
+        for text in ("Uh-huh.", "Okay."):
             yield Sound(f"{voice} says {text}", speech(text, voice))
 
 

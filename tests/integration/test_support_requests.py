@@ -19,7 +19,6 @@ from tests.servers import RunningServer
 from tests.speech import VOICES
 
 from voice_agent.errors import CallError
-from voice_agent.evaluation.caller import SimulatedCaller
 
 RIGHT_MIN = 27  # of 30: the acceptance list
 
@@ -43,10 +42,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
+    """One call: what went wrong if it did not run its course, and what it gave to judge."""
+
     request: Request
     voice: str
-    right: bool
-    account: str
+    problem: str
+    transcript: str
+    tools: list[tuple[str, str]]
+    escalations: list[str]
+    answer: bytes
 
 
 REQUESTS = (
@@ -98,8 +102,11 @@ async def test_thirty_requests_are_served(
         return await _serve(server, request, voice, speech(request.text, voice))
 
     outcomes = await a_few_at_once(served, list(enumerate(REQUESTS)))
-    right = sum(outcome.right for outcome in outcomes)
-    wrong = [f"{o.voice}: {o.request.text!r}: {o.account}" for o in outcomes if not o.right]
+    # Listening costs a core for seconds: it would disturb calls in real time.
+    wrong = [
+        account for outcome in outcomes if (account := _what_is_wrong(outcome, recognised(outcome.answer, 24_000)))
+    ]
+    right = len(outcomes) - len(wrong)
     figure(f"{right} of {len(outcomes)} spoken requests served right")
     assert len(outcomes) == 30
     assert right >= RIGHT_MIN, "\n".join(wrong)
@@ -123,20 +130,25 @@ async def _serve(server: RunningServer, request: Request, voice: str, pcm: bytes
                 await caller.wait_until_closed(timeout_s=30)
             problem = ""
         except CallError as error:
-            problem = f"{error}; "
-        spoken = caller.heard_track(from_s, caller.now())
-    words = recognised(spoken, caller.options.out_rate_hz)
-    account = f"{problem}heard {final_transcript(caller)!r}, tools {tools_used(caller)}, answered {words!r}"
-    return Outcome(request, voice, not problem and _is_right(request, caller, words), account)
+            problem = str(error)
+        answer = caller.heard_track(from_s, caller.now())
+        escalations = [str(frame["reason"]) for frame in caller.frames("escalation")]
+        return Outcome(request, voice, problem, final_transcript(caller), tools_used(caller), escalations, answer)
 
 
-def _is_right(request: Request, caller: SimulatedCaller, words: str) -> bool:
+def _what_is_wrong(outcome: Outcome, words: str) -> str:
+    """Empty where the request was served right; ``words`` is what the agent was heard to say."""
+    request = outcome.request
     match request.wanted:
         case Wanted.ORDER:
-            return ("order_status", "ok") in tools_used(caller) and request.hears in digits_in(words)
+            right = ("order_status", "ok") in outcome.tools and request.hears in digits_in(words)
         case Wanted.KNOWLEDGE:
-            found = re.search(request.hears, words.lower()) is not None
-            return ("knowledge_base", "ok") in tools_used(caller) and found
+            right = ("knowledge_base", "ok") in outcome.tools and bool(re.search(request.hears, words.lower()))
         case Wanted.HUMAN:
-            reasons = [frame["reason"] for frame in caller.frames("escalation")]
-            return reasons == ["human_requested"] and "colleague" in words.lower()
+            right = outcome.escalations == ["human_requested"] and "call you back" in words.lower()
+    if right and not outcome.problem:
+        return ""
+    return (
+        f"{outcome.voice}: {request.text!r} was heard as {outcome.transcript!r}, tools {outcome.tools}, "
+        f"answered {words!r} {outcome.problem}"
+    )

@@ -1,8 +1,9 @@
-"""Sounds a caller makes that are not speech: coughs and clicks, synthesised, each variant from its seed.
+"""Sounds a caller makes without words: coughs, clicks and hums, synthesised, each variant from its seed.
 
 A cough is an explosive burst of wide-band noise with a fast attack, a weaker airy phase and often a short voiced end
 (after Korpáš et al., "Analysis of the cough sound", Pulm. Pharmacol. Ther. 1996); 250–450 ms in all. A click is one or
-two damped resonances of a few milliseconds, as a mouse, a door latch or a bad line makes.
+two damped resonances of a few milliseconds, as a mouse, a door latch or a bad line makes. A hum is the "mm-hmm" of a
+listener: two voiced nasals, the second higher, with a breath between them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from voice_agent.audio.frames import pcm_of
 
+_MURMUR = ((250.0, 60.0, 1.0), (1000.0, 120.0, 0.06), (2200.0, 150.0, 0.03))  # centre, width (Hz), weight
 _PEAK = 0.4  # as loud as a test caller's speech
 
 
@@ -39,6 +41,29 @@ def click(seed: int, rate_hz: int = 16_000) -> bytes:
         start = round(begin_s * rate_hz)
         out[start : start + tone.size] += tone
     return _levelled(out)
+
+
+def hum(seed: int, rate_hz: int = 16_000) -> bytes:
+    """One "mm-hmm" with closed lips as PCM."""
+    draw = np.random.default_rng(seed)
+    pitch_hz = 95 + 130 * draw.random()  # from a low man's to a high woman's voice
+    first = _nasal(pitch_hz, pitch_hz * 0.92, 0.16 + 0.06 * draw.random(), rate_hz)
+    breath = 0.02 * _shaped_noise(draw, 0.06, rate_hz, low_hz=200, high_hz=2500, decay_s=1.0)
+    second = _nasal(pitch_hz * 1.05, pitch_hz * (1.2 + 0.2 * draw.random()), 0.2 + 0.1 * draw.random(), rate_hz)
+    return _levelled(np.concatenate([0.8 * first, breath, second]))
+
+
+def _nasal(from_hz: float, to_hz: float, seconds: float, rate_hz: int) -> NDArray[np.float64]:
+    """A voiced [m]: a pulse train gliding in pitch, through the murmur's resonances (250, 1000, 2200 Hz)."""
+    count = round(seconds * rate_hz)
+    phase = 2 * np.pi * np.cumsum(np.linspace(from_hz, to_hz, count)) / rate_hz
+    out = np.zeros(count)
+    for number in range(1, 30):
+        at_hz = number * (from_hz + to_hz) / 2
+        gain = sum(weight / (1 + ((at_hz - centre) / width) ** 2) for centre, width, weight in _MURMUR)
+        out += gain * np.sin(number * phase)
+    edge = np.minimum(1.0, np.minimum(np.arange(count), np.arange(count)[::-1]) / (0.03 * rate_hz))
+    return out * edge
 
 
 def _shaped_noise(
