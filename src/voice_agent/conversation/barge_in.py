@@ -32,7 +32,7 @@ class BargeInSettings:
     is held undecided longer than ``patience_s``.
 
     Speech no longer than ``mumble_s`` that the recogniser is not sure of (below ``mumble_confidence``) is a mumble:
-    recognisers make words of "mm-hmm", with confidences of 0.5 to 0.8.
+    recognisers make words of "mm-hmm", with confidences of 0.5 to 0.8. The agent goes on ``grace_s`` after one.
     """
 
     pause_s: float = 0.096
@@ -40,6 +40,7 @@ class BargeInSettings:
     patience_s: float = 2.0
     mumble_s: float = 0.6
     mumble_confidence: float = 0.8
+    grace_s: float = 0.5
 
 
 def judge(

@@ -205,7 +205,7 @@ class CallerSide:
         if turn.contest or turn.over_agent:
             decision = self._judge(turn, now, final=True)
             if decision.verdict is Verdict.NOT_INTERRUPTION and turn.secret_digits == 0 and not turn.carried_text:
-                self._drop(turn, decision.rule, now)
+                self._let_pass(turn, decision.rule, now)
                 return
             if turn.contest:
                 self._interrupt(turn, decision.rule, now)
@@ -228,6 +228,15 @@ class CallerSide:
             self._commit(turn, needed.rule, needed.wait_s, now)
         else:
             ctx.timers.set(Timer.END_OF_TURN, due)
+
+    def _let_pass(self, turn: CallerTurn, rule: str, now: float) -> None:
+        """No interruption, as it seems. Words that nobody is sure of may be the first of several ("Actually, …"), so the
+        agent goes on a little later than after a cough."""
+        may_go_on_at = turn.last_voiced_at + self._ctx.settings.barge_in.grace_s
+        if rule == "mumble" and now < may_go_on_at:
+            self._ctx.timers.set(Timer.END_OF_TURN, may_go_on_at)
+        else:
+            self._drop(turn, rule, now)
 
     def _weigh(self, turn: CallerTurn, now: float, *, final: bool) -> None:
         decision = self._judge(turn, now, final=final)

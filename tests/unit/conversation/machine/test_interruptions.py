@@ -160,6 +160,24 @@ def test_a_mumble_that_was_taken_for_words_only_pauses() -> None:
     driver.wait(0.3)
     driver.feed(e.SpeechStopped(silence_s=0.16, voiced_s=0.45))
     driver.feed(e.TranscriptFinal(driver.last(c.OpenTurn).utterance_id, "In a mum.", 0.63))
+    assert not driver.all(c.ResumePlayout), "it may be the first of several words"
+    driver.wait(0.4)
     assert driver.last(c.DropTurn).rule == "mumble"
     assert driver.all(c.ResumePlayout)
     assert not driver.all(c.StopForBargeIn)
+
+
+def test_a_mumble_that_goes_on_is_an_interruption_without_the_agent_going_on_between() -> None:
+    driver = answering()
+    driver.wait(1.5)
+    driver.begins()
+    driver.wait(0.3)
+    driver.feed(e.SpeechStopped(silence_s=0.16, voiced_s=0.45))
+    utterance = driver.last(c.OpenTurn).utterance_id
+    driver.feed(e.TranscriptFinal(utterance, "Acts.", 0.63))
+    driver.wait(0.1)
+    driver.begins()
+    driver.wait(0.6)
+    driver.feed(e.TranscriptPartial(utterance, "Actually, do gift"))
+    assert driver.all(c.StopForBargeIn)
+    assert not driver.all(c.ResumePlayout)
