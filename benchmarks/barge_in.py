@@ -1,8 +1,8 @@
 """How fast an interrupting caller is given the floor, and what does not interrupt.
 
-Interruptions: onset of the caller's speech -> last sample of the agent's audio played by a client that honours pacing and
-"clear". Harmless sounds (coughs, clicks, a hummed "mm-hmm"): does the agent go on? One caller, real time, a server in another
-process.
+Interruptions: onset of the caller's speech -> last sample of the agent's audio played by a client that honours pacing
+and "clear". Harmless sounds (coughs, clicks, a hummed "mm-hmm"): does the agent go on? One caller, real time, a server in
+another process.
 """
 
 from __future__ import annotations
