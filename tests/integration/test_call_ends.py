@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
 from tests.conftest import StartServer
 from tests.integration.calls import a_few_at_once, place_call, tools_used, wait_for_no_calls
-from tests.servers import RunningServer
+from tests.servers import RunningServer, running_server
 
 from voice_agent.errors import CallError
 from voice_agent.evaluation.caller import SimulatedCaller
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.speech, pytest.mark.timeout(300)]
 
@@ -140,6 +144,22 @@ async def test_a_session_ends_when_its_time_is_up(start_server: StartServer) -> 
         assert "time limit" in " ".join(frame["text"] for frame in caller.frames("agent_text"))
     assert closed.code == 1000
     await wait_for_no_calls(server)
+
+
+async def test_a_turn_without_an_answer_gets_a_fallback_in_time(tmp_path: Path, speech: Callable[..., bytes]) -> None:
+    settings = {"TURN_TIMEOUT_MS": "1000", "PYTHONPATH": str(ROOT)}
+    program = [sys.executable, "-m", "tests.integration.hanging_server"]
+    with running_server(tmp_path / "hanging", settings, program) as server:
+        async with place_call(server) as caller:
+            await caller.wait_for_agent_to_finish()
+            utterance = await caller.say(speech("What is your return policy?"))
+            heard = await caller.wait_for_answer(utterance)
+            assert 0.9 < heard.received_s - utterance.last_voiced_s < 1.8
+            await caller.wait_for("agent_text", lambda frame: frame["purpose"] == "fallback")
+            await caller.wait_for_agent_to_finish()
+            assert caller.closed is None
+            await caller.hang_up()
+        await wait_for_no_calls(server)
 
 
 async def test_a_full_server_says_so_and_recovers(start_server: StartServer) -> None:
