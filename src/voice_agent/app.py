@@ -20,7 +20,7 @@ from voice_agent.conversation.barge_in import BargeInSettings
 from voice_agent.conversation.endpointing import EndpointingSettings
 from voice_agent.conversation.locales import DEFAULT_LOCALE, Prompts, resolve_locale
 from voice_agent.conversation.machine import MachineSettings
-from voice_agent.errors import ProviderError
+from voice_agent.errors import ProviderError, VoiceAgentError
 from voice_agent.gateway.admission import Admission, Ticket
 from voice_agent.gateway.websocket import StreamingGateway
 from voice_agent.models import CallId
@@ -149,7 +149,7 @@ async def _local_services(
     stack.callback(callers.close)
 
     knowledge: KnowledgeBase | None = None
-    async with asyncio.TaskGroup() as group:
+    async with _one_error(), asyncio.TaskGroup() as group:
         group.create_task(recognizers.warm_up())
         group.create_task(_warm_voice(synthesizer))
         group.create_task(detectors.warm_up())
@@ -185,6 +185,21 @@ async def _local_services(
         settings=call_settings(settings),
     )
     return services, knowledge
+
+
+@asynccontextmanager
+async def _one_error() -> AsyncIterator[None]:
+    """The first of our own errors out of a task group: one clear line for the operator, not a tree."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        ours, _ = group.split(VoiceAgentError)
+        if ours is None:
+            raise
+        error: BaseException = ours
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
 
 
 async def _warm_voice(synthesizer: CachingSynthesizer) -> None:
@@ -259,5 +274,4 @@ def machine_settings(turn: TurnSettings, pin_digits: int) -> MachineSettings:
         session_ttl_s=turn.session_ttl_s,
         max_turns=turn.max_turns,
         max_failures=turn.max_failures,
-        secret_digits=pin_digits,
     )

@@ -146,6 +146,7 @@ class SecretOutcome(StrEnum):
     LOCKED = "locked"
     UNKNOWN_CALLER = "unknown_caller"
     UNAVAILABLE = "unavailable"  # the store could not be asked
+    INCOMPLETE = "incomplete"  # not the number of digits a secret has: nothing was checked
 
 
 class CallOutcome(StrEnum):

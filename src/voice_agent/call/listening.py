@@ -24,7 +24,7 @@ from voice_agent.conversation.events import (
     TranscriptPartial,
     TurnScored,
 )
-from voice_agent.errors import ProviderError
+from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import UtteranceId
 from voice_agent.providers.asr.base import Final, Partial, SpeechRecognizer
 
@@ -164,6 +164,7 @@ class Listening:
                     recognizer.begin(self._utterance_id)
                 async for event in recognizer.events():
                     self._relay(event)
+                self._post(StageFailed(Stage.ASR, ProviderFault.EMPTY.value))  # it ended while the call goes on
             except ProviderError as error:
                 self._post(StageFailed(Stage.ASR, error.category.value))
             finally:
@@ -172,7 +173,7 @@ class Listening:
     def _relay(self, event: Partial | Final) -> None:
         text, secret_digits = self._redact(event.utterance_id, event.text)
         if isinstance(event, Partial):
-            self._post(TranscriptPartial(event.utterance_id, text))
+            self._post(TranscriptPartial(event.utterance_id, text, secret_digits))
         else:
             confidence = round(event.confidence, 4)
             self._post(TranscriptFinal(event.utterance_id, text, confidence, secret_digits))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from voice_agent.call.door import SPEAK_RATE_HZ, Door
 from voice_agent.clock import Clock
@@ -29,6 +30,8 @@ REPORT_S = 0.25
 _GRAIN_S = 0.001
 # A client that claims to lag more than this is stalled or wrong.
 MAX_LAG_S = 2.0
+# Pacing anew sends up to the lead at once, so a client may ask for it only so often.
+RESUME_EVERY_S = 1.0
 
 Post = Callable[[PlayoutStarted | PlayoutAdvanced | ReplyFinished], None]
 
@@ -48,6 +51,7 @@ class Playout:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._reply_id: ReplyId | None = None
+        self._resumed_at = -RESUME_EVERY_S
         self._reset()
 
     def _reset(self) -> None:
@@ -128,8 +132,10 @@ class Playout:
 
     def resume_client(self) -> None:
         """The client's output runs again after a stall: pace anew from here instead of catching up."""
-        if self._origin_s is not None:
-            self._origin_s = self._clock.now() - _seconds(self._sent_bytes)
+        now = self._clock.now()
+        if self._origin_s is not None and now - self._resumed_at >= RESUME_EVERY_S:
+            self._resumed_at = now
+            self._origin_s = now - _seconds(self._sent_bytes)
 
     def heard_s(self) -> float:
         """Seconds of the current reply that have reached the ear; never falls."""
@@ -150,7 +156,9 @@ class Playout:
             if wait_s is None:
                 await self._wake.wait()
             elif wait_s > 0:
-                await asyncio.sleep(wait_s)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._wake.wait()
 
     async def _step(self) -> float | None:
         """Sends one chunk if one is due; gives the seconds until there is something to do (None: until woken)."""

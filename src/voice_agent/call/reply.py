@@ -66,9 +66,9 @@ class ReplyRunner:
         self._locale = locale
 
     async def run(self, command: Say | StartReply, history: tuple[Message, ...]) -> None:
-        """Speaks the whole reply; posts ``ReplyFailed`` where a stage fails. Cancellation stops synthesis and tools."""
+        """Speaks the whole reply, for which playout has been made ready; posts ``ReplyFailed`` where a stage fails.
+        Cancellation stops synthesis and tools."""
         reply_id = command.reply_id
-        self._playout.begin(reply_id)
         segments: asyncio.Queue[str | None] = asyncio.Queue(_SEGMENTS_AHEAD)
         try:
             async with asyncio.TaskGroup() as group:
@@ -78,8 +78,6 @@ class ReplyRunner:
             first = _first(failures)
             log.warning("reply failed", reply_id=reply_id, stage=first.stage.value, category=first.category)
             self._fail(reply_id, first.stage, first.category)
-        except* ConnectionError:
-            raise  # the far side is gone: the session ends the call
         except* Exception:
             log.exception("reply failed unexpectedly", reply_id=reply_id)
             self._fail(reply_id, Stage.LLM, ProviderFault.INTERNAL.value)

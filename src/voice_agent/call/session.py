@@ -9,6 +9,7 @@ deadline.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, assert_never
@@ -57,8 +58,8 @@ from voice_agent.conversation.events import (
 from voice_agent.conversation.locales import LocaleProfile, resolve_locale
 from voice_agent.conversation.machine import CallMachine
 from voice_agent.conversation.states import CallState
-from voice_agent.errors import ProviderError, VoiceAgentError
-from voice_agent.models import CallId, Message, ReplyId, UtteranceId
+from voice_agent.errors import ProviderError, ProviderFault
+from voice_agent.models import CallId, Message, ReplyId, SecretOutcome, UtteranceId
 from voice_agent.observability.event_log import EventLog, mask_entry
 from voice_agent.observability.pii import mask
 from voice_agent.observability.record import RecordSink
@@ -66,6 +67,8 @@ from voice_agent.tools.base import ToolContext
 
 # A call makes some tens of events a second; a backlog like this means that the loop has lost it.
 INBOX_EVENTS = 1000
+# A handover under way when the call ends may take this long to be recorded.
+HAND_OVER_LIMIT_S = 2.0
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -104,6 +107,8 @@ class CallSession:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reply_task: asyncio.Task[None] | None = None
+        self._understand_task: asyncio.Task[None] | None = None
+        self._hand_over_task: asyncio.Task[None] | None = None
         self._overflowed = False
 
     # The door's side
@@ -114,7 +119,8 @@ class CallSession:
 
     def press(self, key: str) -> None:
         if key.isdigit() and self._machine.keys_are_secret:
-            self._vault.press(key)
+            if not (self._machine.checking_secret or self._machine.verified):
+                self._vault.press(key)
             key = ""
         self.post(DtmfReceived(key))
 
@@ -151,6 +157,8 @@ class CallSession:
                 self._start(self._play(), "playout")
                 self._begin()
                 await self._converse()
+                if self._hand_over_task is not None:  # a caller who hangs up at once still gets the callback
+                    await asyncio.wait({self._hand_over_task}, timeout=HAND_OVER_LIMIT_S)
                 for task in self._tasks:
                     task.cancel()
         except* Exception as failures:
@@ -159,7 +167,7 @@ class CallSession:
             if self._timer is not None:
                 self._timer.cancel()
             self._close()
-            self._vault.discard()
+            self._vault.close()
             structlog.contextvars.unbind_contextvars("call_id")
 
     def _begin(self) -> None:
@@ -189,6 +197,8 @@ class CallSession:
             self._carry_out(command)
 
     def _arm(self) -> None:
+        """Arms the timer, rounded up to the milliseconds that event loops count in: a timer that fires too early would
+        be armed again and again."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -196,7 +206,7 @@ class CallSession:
         if deadline is not None:
             loop = asyncio.get_running_loop()
             delay_s = self._started_at + deadline - self._services.clock.now()
-            self._timer = loop.call_later(max(0.0, delay_s), self.post, TimerFired())
+            self._timer = loop.call_later(max(1, math.ceil(delay_s * 1000)) / 1000, self.post, TimerFired())
 
     def _close(self) -> None:
         """Where the loop did not end the call itself (a failure, a cancellation), the log still gets its end."""
@@ -222,7 +232,9 @@ class CallSession:
             case CommitTurn() | DropTurn():
                 self._listening.close_utterance()
             case Understand():
-                self._start(self._understand(command), "understand")
+                if self._understand_task is not None:
+                    self._understand_task.cancel()
+                self._understand_task = self._start(self._understand(command), "understand")
             case Say() | StartReply():
                 self._reply(command)
             case PausePlayout():
@@ -232,11 +244,11 @@ class CallSession:
             case StopForBargeIn() | CancelReply():
                 self._stop_reply(command.reply_id)
             case CheckSecret():
-                self._start(self._check_secret(), "check-secret")
+                self._start(self._check_secret(command), "check-secret")
             case DiscardSecret():
                 self._vault.discard()
             case Escalate():
-                self._start(self._hand_over(command), "hand-over")
+                self._hand_over_task = self._start(self._hand_over(command), "hand-over")
             case Decide() | EndCall():
                 pass  # for the record; the loop sees by itself that the call has ended
             case _:
@@ -254,7 +266,7 @@ class CallSession:
             self._reply_task.cancel()
         context = ToolContext(self._call_id, self._caller_id, self._machine.verified, self._locale.tag)
         dialogue = DialogueManager(
-            self._services, context, self.post, system_prompt=self._locale.system_prompt, mask=mask_entry
+            self._services, context, self._post_masked, system_prompt=self._locale.system_prompt, mask=mask_entry
         )
         runner = ReplyRunner(self._services, dialogue, self._playout, self._post_masked, locale=self._locale.tag)
         history: tuple[Message, ...] = self._machine.messages()
@@ -294,21 +306,29 @@ class CallSession:
                 meanings = await self._services.understanding.meanings(command.text, locale=self._locale.tag)
         except (TimeoutError, ProviderError) as error:
             category = error.category.value if isinstance(error, ProviderError) else "timeout"
-            self.post(StageFailed(Stage.UNDERSTANDING, category))
+            self.post(StageFailed(Stage.UNDERSTANDING, category, command.turn_id))
+        except Exception:
+            log.exception("understanding failed unexpectedly")
+            self.post(StageFailed(Stage.UNDERSTANDING, ProviderFault.INTERNAL.value, command.turn_id))
         else:
             self.post(TurnUnderstood(command.turn_id, meanings))
 
-    async def _check_secret(self) -> None:
+    async def _check_secret(self, command: CheckSecret) -> None:
         secret = self._vault.secret()
         self._vault.discard()
+        if len(secret) != command.digits:  # a correction took digits back: no try is spent on what nobody meant
+            self.post(SecretChecked(SecretOutcome.INCOMPLETE, 0))
+            return
         outcome, attempts_left = await self._services.pins.verify(self._caller_id, secret)
+        if outcome is SecretOutcome.VERIFIED:
+            self._vault.accept(secret)
         self.post(SecretChecked(outcome, attempts_left))
 
     async def _hand_over(self, command: Escalate) -> None:
         try:
             receipt = await self._services.handover.record(command.packet)
-        except VoiceAgentError as error:
-            log.warning("handover failed", call_id=self._call_id, error=str(error))
+        except Exception as error:
+            log.exception("handover failed", call_id=self._call_id, error=type(error).__name__)
             self.post(TransferFinished(None))
         else:
             self.post(TransferFinished(receipt))

@@ -1,16 +1,19 @@
 """The one place where a secret's digits exist: in memory, for as long as they are needed, and nowhere else.
 
-Recogniser text and pressed keys pass through here before they become events. While a secret is being collected its digits
-are taken out and kept; what goes on holds a placeholder and a count.
+Recogniser text and pressed keys pass through here before they become events. While a secret is being collected every digit
+is taken out and kept; what goes on holds a placeholder and a count. At other times a run of digits that could be the
+secret, or is known to be it, is taken out all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER, digit_runs
+from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER, digit_runs, located_runs
 from voice_agent.conversation.spoken_forms.heard import normalise_heard
 from voice_agent.models import UtteranceId
+
+_KEYS = "keys"
 
 
 class SecretVault:
@@ -19,8 +22,8 @@ class SecretVault:
     def __init__(self, *, secret_digits: int, mask: Callable[[str], str]) -> None:
         self._expected = secret_digits
         self._mask = mask
-        self._spoken: dict[UtteranceId, str] = {}
-        self._keyed = ""
+        self._parts: dict[UtteranceId | str, str] = {}  # in the order they came
+        self._known = ""
 
     def __repr__(self) -> str:
         return "SecretVault(…)"
@@ -28,39 +31,52 @@ class SecretVault:
     def hear(self, utterance_id: UtteranceId, text: str, *, collecting: bool, unverified: bool) -> tuple[str, int]:
         """The text as it may go on, and how many digits of a secret were taken out of it.
 
-        A later text of the same utterance replaces what an earlier one left here. Out of a collecting state, an utterance
-        that is nothing but a PIN's worth of digits is still withheld while the caller is ``unverified``.
+        A later text of the same utterance replaces what an earlier one left here.
         """
-        runs = digit_runs(text, lenient=collecting, length=self._expected)
-        code = runs.candidate(self._expected)
         if collecting:
-            if runs.corrected:
-                self.discard()
-            digits = code or runs.attempt
-            if digits:
-                self._spoken[utterance_id] = digits
-            else:
-                self._spoken.pop(utterance_id, None)
-            return self._mask(runs.redacted), len(digits)
-        if unverified and code is not None and _is_only_placeholders(runs.redacted):
-            return runs.redacted, 0
-        return self._mask(normalise_heard(text)), 0
+            return self._collect(utterance_id, text)
+        return self._mask(normalise_heard(self._without_codes(text, unverified=unverified))), 0
+
+    def _collect(self, utterance_id: UtteranceId, text: str) -> tuple[str, int]:
+        runs = digit_runs(text, lenient=True, length=self._expected)
+        if runs.corrected:
+            self.discard()
+        self._parts.pop(utterance_id, None)
+        digits = runs.candidate(self._expected) or runs.attempt
+        if digits:
+            self._parts[utterance_id] = digits
+        return self._mask(runs.redacted), len(digits)
+
+    def _without_codes(self, text: str, *, unverified: bool) -> str:
+        """Replaces runs as long as the secret while the caller is ``unverified``, and the known secret at any time."""
+        out, done = [], 0
+        for run in located_runs(text):
+            if run.digits == self._known or (unverified and len(run.digits) == self._expected):
+                out += [text[done : run.start], PLACEHOLDER]
+                done = run.end
+        return "".join(out) + text[done:]
 
     def press(self, key: str) -> None:
         """A digit of the secret was keyed."""
-        self._keyed += key
+        self._parts[_KEYS] = self._parts.get(_KEYS, "") + key
 
     def secret(self) -> str:
-        """The digits collected: the newest complete run, else everything in the order it came."""
-        for digits in (self._keyed, *reversed(self._spoken.values())):
+        """The digits collected: the newest complete part, else everything in the order it came."""
+        for digits in reversed(self._parts.values()):
             if len(digits) == self._expected:
                 return digits
-        return "".join(self._spoken.values()) + self._keyed
+        return "".join(self._parts.values())
+
+    def accept(self, secret: str) -> None:
+        """``secret`` proved right: for the rest of the call it is taken out of whatever the caller says."""
+        self._known = secret
+        self.discard()
 
     def discard(self) -> None:
-        self._spoken.clear()
-        self._keyed = ""
+        """Forgets the digits collected."""
+        self._parts.clear()
 
-
-def _is_only_placeholders(redacted: str) -> bool:
-    return not redacted.replace(PLACEHOLDER, "").strip(" .,!?-")
+    def close(self) -> None:
+        """Forgets everything: the call is over."""
+        self.discard()
+        self._known = ""

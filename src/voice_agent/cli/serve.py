@@ -94,8 +94,7 @@ async def serve(
             )
 
             async def drain() -> None:
-                platform.admission.drain()
-                await platform.admission.drained(settings.server.drain_timeout_s)
+                await platform.gateway.shut_down(settings.server.drain_timeout_s)
 
             server = _Server(
                 server_config(app, host=host, port=port),

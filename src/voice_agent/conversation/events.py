@@ -67,11 +67,12 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPartial:
-    """A hypothesis for the utterance so far."""
+    """A hypothesis for the utterance so far; ``secret_digits`` as in a final."""
 
     name: ClassVar[str] = "asr_partial"
     utterance_id: UtteranceId
     text: str
+    secret_digits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +242,12 @@ class ReplyFailed:
 
 @dataclass(frozen=True, slots=True)
 class StageFailed:
-    """A stage outside of replies failed: recognition was lost, a turn was not understood in time."""
+    """A stage outside of replies failed: recognition was lost, the turn ``turn_id`` was not understood in time."""
 
     name: ClassVar[str] = "stage_failed"
     stage: Stage
     category: str
+    turn_id: TurnId | None = None
 
 
 @dataclass(frozen=True, slots=True)

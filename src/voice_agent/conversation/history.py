@@ -22,9 +22,23 @@ _MODEL_WINDOW = 40
 class DialogueHistory:
     entries: list[Message] = field(default_factory=list)
     _asides: set[int] = field(default_factory=set)
+    _repeats: set[int] = field(default_factory=set)
 
     def add_caller(self, text: str, *, aside: bool = False) -> None:
         self._append(Message(Role.CALLER, text), aside)
+
+    def set_aside_newest_caller(self) -> None:
+        """The caller's newest words turned out to belong to the exchange about a secret."""
+        for index in range(len(self.entries) - 1, -1, -1):
+            if self.entries[index].role is Role.CALLER:
+                self._asides.add(index)
+                return
+
+    def repeat_request(self, text: str) -> None:
+        """Puts a request that waited for the secret where a model answers it: at the end. The transcript has it once."""
+        if self.requests()[-1:] != (text,) or self.window()[-1].role is not Role.CALLER:
+            self._repeats.add(len(self.entries))
+            self.entries.append(Message(Role.CALLER, text))
 
     def take_back_caller(self) -> str:
         """Removes the newest caller message because the caller goes on with it; gives its text ("" if there is none)."""
@@ -32,6 +46,7 @@ class DialogueHistory:
             entry = self.entries[index]
             if entry.role is Role.CALLER and index not in self._asides:
                 self._asides = {i - 1 if i > index else i for i in self._asides}
+                self._repeats = {i - 1 if i > index else i for i in self._repeats if i != index}
                 return self.entries.pop(index).text
             if entry.text:
                 break
@@ -54,14 +69,18 @@ class DialogueHistory:
 
     def transcript(self) -> tuple[tuple[str, str], ...]:
         """(speaker, text) of everything spoken, in order."""
-        return tuple((entry.role.value, entry.text) for entry in self.entries if entry.text)
+        return tuple(
+            (entry.role.value, entry.text)
+            for index, entry in enumerate(self.entries)
+            if entry.text and index not in self._repeats
+        )
 
     def requests(self) -> tuple[str, ...]:
         """What the caller said, asides left out, oldest first."""
         return tuple(
             entry.text
             for index, entry in enumerate(self.entries)
-            if entry.role is Role.CALLER and index not in self._asides
+            if entry.role is Role.CALLER and index not in self._asides and index not in self._repeats
         )
 
     def tool_results(self) -> tuple[ToolResult, ...]:

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from voice_agent.conversation.commands import (
     CancelReason,
     CancelReply,
+    CheckSecret,
     CommitTurn,
     DropTurn,
     EndCall,
@@ -37,6 +38,7 @@ from voice_agent.conversation.commands import (
     Say,
     StartReply,
     StopForBargeIn,
+    Understand,
 )
 from voice_agent.conversation.events import (
     DtmfReceived,
@@ -48,6 +50,7 @@ from voice_agent.conversation.events import (
     SpeechStopped,
     SynthesisBegan,
     SynthesisStarted,
+    TimerFired,
     TranscriptFinal,
 )
 from voice_agent.models import ReplyId, TurnId
@@ -77,12 +80,14 @@ class TurnLatencies:
 
 @dataclass(slots=True)
 class _Turn:
-    """Times in call seconds."""
+    """Times in call seconds. ``taken_up``: something was done about the turn; one that only waits for more (the rest of a
+    PIN) is not answered by what a timer brings."""
 
     turn_id: TurnId
     voiced_end: float
     final: float | None
     committed: float
+    taken_up: bool = False
 
 
 @dataclass(slots=True)
@@ -126,6 +131,12 @@ class TurnLatencyFold:
                 self._final = t
             case CommitTurn():
                 self._commit(entry.turn_id, t)
+            case Understand() | CheckSecret():
+                if self._waiting is not None:
+                    self._waiting.taken_up = True
+            case TimerFired():
+                if self._waiting is not None and not self._waiting.taken_up:
+                    self._waiting = None
             case StartReply():
                 first = 1 if entry.lead_in else 0
                 self._replies[entry.reply_id] = _Reply(entry.reply_id, entry.turn_id, model_index=first)

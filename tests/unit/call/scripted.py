@@ -39,7 +39,7 @@ HOP_S = HOP_SAMPLES / HEAR_RATE_HZ
 VOICED, SILENT = b"\x01\x00" * HOP_SAMPLES, bytes(2 * HOP_SAMPLES)
 SPEECH_HZ = 24_000
 
-Round = list[LlmEvent | float | ProviderError]
+Round = list[LlmEvent | float | Exception]
 
 
 @dataclass
@@ -55,6 +55,7 @@ class World:
     speech_fault: ProviderError | None = None
     speech_delay_s: float = 0.0
     handover_fault: Exception | None = None
+    handover_delay_s: float = 0.0
     asr_fault: ProviderError | None = None
     requests: list[LlmRequest] = field(default_factory=list)
     packets: list[ContextPacket] = field(default_factory=list)
@@ -161,7 +162,7 @@ class LanguageModel:
             for step in self._world.rounds.pop(0) if self._world.rounds else answer("That is all I know."):
                 if isinstance(step, float):
                     await asyncio.sleep(step)
-                elif isinstance(step, ProviderError):
+                elif isinstance(step, Exception):
                     raise step
                 else:
                     yield step
@@ -206,6 +207,7 @@ class Handover:
         self._world = world
 
     async def record(self, packet: ContextPacket) -> TransferReceipt:
+        await asyncio.sleep(self._world.handover_delay_s)
         if self._world.handover_fault is not None:
             raise self._world.handover_fault
         self._world.packets.append(packet)

@@ -313,3 +313,60 @@ def test_a_burst_of_audio_is_worked_off_in_small_steps() -> None:
         assert caller.world.hops - before == 200
 
     call(scene)
+
+
+def test_speech_over_a_coming_answer_holds_its_audio_back() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        caller.world.words += ["Tell me everything", "about shoes"]
+        await caller.speaks()
+        await caller.listens(0.3)
+        sent_s = caller.door.sent_s
+        await caller.speaks(1.0)
+        assert caller.door.sent_s == sent_s, "the agent spoke over the caller"
+        await caller.listens(3)
+
+    world = World(rounds=[[0.4, *answer("Never heard.")], answer("Shoes are fine.")])
+    caller = call(scene, world)
+    assert caller.last("turn_committed").text == "Tell me everything about shoes"
+    assert "pause_playout" in caller.names()
+
+
+def test_a_caller_who_asks_for_a_human_and_hangs_up_gets_the_callback() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("A human, please", then_s=0.0)
+        await caller.until("escalation")
+        await caller.hangs_up()
+
+    caller = call(scene, World(meanings=[Meaning.HUMAN_WANTED], handover_delay_s=0.5))
+    assert len(caller.world.packets) == 1
+
+
+def test_a_pin_half_keyed_and_half_spoken_is_one_and_a_key_too_many_spoils_nothing() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Where is my parcel?")
+        await caller.listens(2.5)
+        for key in "90361":
+            caller.session.press(key)
+        await caller.listens(4)
+        caller.session.press("4")
+        caller.session.press("2")
+        await caller.listens(0.5)
+        await caller.says("seven one")
+        await caller.listens(2)
+
+    caller = call(scene, World(meanings=[Meaning.NEEDS_IDENTITY]))
+    assert caller.world.checked == ["4271"]
+
+
+def test_a_raw_connection_error_of_a_vendor_is_an_apology_not_the_end() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("What is your return policy?")
+        await caller.listens(3)
+        assert not caller.running.done()
+
+    caller = call(scene, World(rounds=[[ConnectionResetError("reset by peer")]]))
+    assert caller.last("say").purpose == "fallback"

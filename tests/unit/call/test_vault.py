@@ -64,8 +64,13 @@ def test_outside_of_collecting_words_become_values_and_personal_data_placeholder
     assert "4111" not in text
 
 
-def test_a_bare_pin_said_unasked_by_an_unknown_caller_is_withheld(vault: SecretVault) -> None:
-    text, digits = vault.hear(FIRST, "Four two seven one.", collecting=False, unverified=True)
+@pytest.mark.parametrize(
+    "spoken",
+    ["Four two seven one.", "okay it's four two seven one", "the code is 4 2 7 1", "It's 4271.", "4271 please"],
+)
+def test_a_pin_said_unasked_by_an_unknown_caller_is_withheld(vault: SecretVault, spoken: str) -> None:
+    text, digits = vault.hear(FIRST, spoken, collecting=False, unverified=True)
+    assert not any(word in text.lower() for word in ("four", "seven", "4", "7"))
     assert "[PIN]" in text
     assert digits == 0
     assert vault.secret() == ""
@@ -75,3 +80,34 @@ def test_ordinary_words_survive_while_a_secret_is_awaited(vault: SecretVault) ->
     for spoken in ("I want to talk to a human", "one moment please", "no one told me about that"):
         text, digits = vault.hear(FIRST, spoken, collecting=True, unverified=True)
         assert (text, digits) == (spoken, 0)
+
+
+def test_an_order_number_beside_a_pin_stays(vault: SecretVault) -> None:
+    text, _ = vault.hear(FIRST, "order 83102, my code is 4271", collecting=False, unverified=True)
+    assert "83102" in text
+    assert "4271" not in text
+
+
+def test_the_right_pin_is_withheld_for_the_rest_of_the_call(vault: SecretVault) -> None:
+    vault.accept("4271")
+    text, digits = vault.hear(
+        FIRST, "that was four two seven one, and order 8 3 1 0 2", collecting=False, unverified=False
+    )
+    assert (digits, "[PIN]" in text, "83102" in text) == (0, True, True)
+    assert "4271" not in text.replace(" ", "")
+    assert vault.hear(FIRST, "I paid 9036", collecting=False, unverified=False)[0] == "I paid 9036"
+    vault.close()
+    assert vault.hear(FIRST, "it is 4271", collecting=False, unverified=False)[0] == "it is 4271"
+
+
+def test_keys_and_words_are_joined_in_the_order_they_came(vault: SecretVault) -> None:
+    vault.press("4")
+    vault.press("2")
+    vault.hear(FIRST, "seven one", collecting=True, unverified=True)
+    assert vault.secret() == "4271"
+
+
+def test_a_correction_voids_what_came_before(vault: SecretVault) -> None:
+    vault.hear(FIRST, "four two", collecting=True, unverified=True)
+    vault.hear(SECOND, "sorry no four three", collecting=True, unverified=True)
+    assert vault.secret() == "43"

@@ -90,7 +90,7 @@ def test_any_call_replays(
 def test_the_header_settings_are_used(recorded: Path) -> None:
     def shorter_idle(lines: list[bytes]) -> list[bytes]:
         header = orjson.loads(lines[0])
-        header["machine"]["secret_digits"] = 6
+        header["machine"]["endpointing"]["secret_digits"] = 6
         return [orjson.dumps(header), *lines[1:]]
 
     report = replay(edited(recorded, shorter_idle))

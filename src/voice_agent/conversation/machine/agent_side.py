@@ -101,7 +101,10 @@ class AgentSide:
             if ctx.failures >= ctx.settings.max_failures:
                 self._decisions.escalate(PolicyReason.REPEATED_FAILURES, now)
         elif result.status is ToolStatus.OK and result.name == "transfer_to_human":
-            self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now)
+            if reply.segments:  # "I'm putting you through": let the words be heard first
+                reply.then_transfer = True
+            else:
+                self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now)
         elif result.status is ToolStatus.OK and result.name == "end_call":
             reply.then_end = (CallOutcome.COMPLETED, "goodbye")
 
@@ -121,9 +124,11 @@ class AgentSide:
             ctx.failures = 0
         if ctx.turn is not None:
             ctx.turn.contest = False
-        ctx.settle_agent(now, text)
+        ctx.settle_agent(now, reply, text)
         if reply.then_end is not None:
             ctx.end(*reply.then_end)
+        elif reply.then_transfer:
+            self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now)
 
     def _failed(self, event: ReplyFailed, reply: AgentReply, now: float) -> None:
         ctx = self._ctx

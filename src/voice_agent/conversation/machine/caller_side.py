@@ -33,7 +33,7 @@ from voice_agent.conversation.events import (
     TurnScored,
 )
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
-from voice_agent.conversation.machine.timers import Timer
+from voice_agent.conversation.machine.timers import TURN_TIMERS, Timer
 from voice_agent.conversation.questions import open_question
 from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState, CallerTrigger, CallState
 from voice_agent.models import OpenQuestion
@@ -43,6 +43,8 @@ OnUnheard = Callable[[float], None]
 
 # Speech this long that gives no words was probably meant for us.
 _UNHEARD_SPEECH_S = 0.8
+# How soon a turn that must wait (a PIN is being checked) is looked at again.
+_RECHECK_S = 0.1
 
 
 class CallerSide:
@@ -96,8 +98,9 @@ class CallerSide:
         turn = self._current(event.utterance_id)
         if turn is not None and event.text and not turn.has_final:
             turn.text = event.text
+            turn.secret_digits = event.secret_digits
             if turn.contest:
-                self._weigh(turn, now, final=False)
+                self._weigh(turn, now)
 
     def final(self, event: TranscriptFinal, now: float) -> None:
         turn = self._current(event.utterance_id)
@@ -169,7 +172,7 @@ class CallerSide:
     def verdict_due(self, now: float) -> None:
         turn = self._ctx.turn
         if turn is not None and turn.contest:
-            self._weigh(turn, now, final=False)
+            self._weigh(turn, now)
             if turn.contest:
                 self._ctx.timers.set(Timer.BARGE_COMMIT, now + self._ctx.settings.barge_in.pause_s)
 
@@ -238,8 +241,8 @@ class CallerSide:
         else:
             self._drop(turn, rule, now)
 
-    def _weigh(self, turn: CallerTurn, now: float, *, final: bool) -> None:
-        decision = self._judge(turn, now, final=final)
+    def _weigh(self, turn: CallerTurn, now: float) -> None:
+        decision = self._judge(turn, now, final=False)
         if decision.verdict is Verdict.INTERRUPTION:
             self._interrupt(turn, decision.rule, now)
 
@@ -270,7 +273,7 @@ class CallerSide:
             ctx.emit(StopForBargeIn(reply.reply_id, heard_text, rule))
             ctx.remember(reply, heard_text, interrupted=True)
             ctx.reply = None
-            ctx.waiting_for = open_question(heard_text, ctx.locale.tag) if heard_text else OpenQuestion.NONE
+            ctx.note_question(reply, heard_text)
             ctx.move_agent(AgentTrigger.STOP)
             return
         answering = ctx.deciding is not None or (reply is not None and reply.turn_id is not None)
@@ -282,9 +285,10 @@ class CallerSide:
         ctx = self._ctx
         if turn.contest:
             self._interrupt(turn, rule, now)
-        if (
-            ctx.agent is not AgentState.IDLE
-        ):  # said over a passage that may not be interrupted, or while a PIN is checked
+        if ctx.checking_secret:  # what is said meanwhile is weighed once the check is done
+            ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)
+            return
+        if ctx.agent is not AgentState.IDLE:  # said over a passage that may not be interrupted
             self._drop(turn, "not_interruptible", now)
             return
         self._close(turn)
@@ -303,6 +307,8 @@ class CallerSide:
             ctx.emit(ResumePlayout(reply.reply_id))
         if ctx.agent is AgentState.THINKING and not ctx.checking_secret and (reply is None or not reply.playing):
             ctx.timers.set(Timer.TURN_TIMEOUT, now + ctx.settings.turn_timeout_s)
+        if ctx.secret.collecting and ctx.secret.digits:
+            ctx.timers.set(Timer.SECRET, now + ctx.settings.secret_patience_s)
         ctx.arm_idle(now)
 
     def _close(self, turn: CallerTurn) -> None:
@@ -310,6 +316,4 @@ class CallerSide:
         turn.contest = False
         ctx.turn = None
         ctx.move_caller(CallerTrigger.SETTLE)
-        ctx.timers.clear(
-            Timer.END_OF_TURN, Timer.FINAL_LATE, Timer.BARGE_PAUSE, Timer.BARGE_COMMIT, Timer.MONOLOGUE, Timer.KEYS
-        )
+        ctx.timers.clear(*TURN_TIMERS)

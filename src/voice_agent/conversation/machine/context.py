@@ -9,6 +9,7 @@ from voice_agent.conversation.commands import (
     CancelReason,
     CancelReply,
     Command,
+    DropTurn,
     EndCall,
     PausePlayout,
     Purpose,
@@ -19,7 +20,7 @@ from voice_agent.conversation.history import DialogueHistory
 from voice_agent.conversation.locales import LocaleProfile, resolve_locale
 from voice_agent.conversation.machine.reply import AgentReply
 from voice_agent.conversation.machine.settings import MachineSettings
-from voice_agent.conversation.machine.timers import Timer, Timers
+from voice_agent.conversation.machine.timers import TURN_TIMERS, Timer, Timers
 from voice_agent.conversation.questions import open_question
 from voice_agent.conversation.states import (
     AgentState,
@@ -73,12 +74,14 @@ class CallerTurn:
 
 @dataclass(slots=True)
 class SecretCapture:
-    """Collecting a PIN: ``digits`` counts what the call's vault holds; ``request`` is what was asked before."""
+    """Collecting a PIN: ``digits`` counts what the call's vault holds; ``request`` is what was asked before; ``turn_id`` is
+    the turn that completed the digits."""
 
     collecting: bool = False
     digits: int = 0
     request: str | None = None
     misses: int = 0
+    turn_id: TurnId | None = None
 
 
 @dataclass(slots=True)
@@ -107,6 +110,7 @@ class CallContext:
     handover_reason: PolicyReason = PolicyReason.NONE
     handover_preface: tuple[str, ...] = ()
     out: list[Command] = field(default_factory=list)
+    now: float = 0.0
     _last_turn: int = 0
     _last_reply: int = 0
 
@@ -130,6 +134,14 @@ class CallContext:
     def latest_turn(self) -> TurnId:
         return TurnId(self._last_turn)
 
+    def abandon_turn(self, rule: str) -> None:
+        """Something else takes the place of what the caller was saying."""
+        if self.turn is not None:
+            self.emit(DropTurn(self.turn.turn_id, rule))
+        self.turn = None
+        self.move_caller(CallerTrigger.SETTLE)
+        self.timers.clear(*TURN_TIMERS)
+
     def say(
         self,
         segments: tuple[str, ...],
@@ -151,7 +163,7 @@ class CallContext:
         self._hold_if_contested(reply)
 
     def _hold_if_contested(self, reply: AgentReply) -> None:
-        if self.turn is not None and self.turn.contest:
+        if self.turn is not None and self.turn.contest and reply.interruptible:
             self.pause_reply(reply)
 
     def pause_reply(self, reply: AgentReply) -> None:
@@ -182,20 +194,24 @@ class CallContext:
         self.deciding = None
         if reply is not None:
             self.emit(CancelReply(reply.reply_id, reason))
-            self.remember(reply, reply.heard_text(reply.heard_s), interrupted=True)
+            self.remember(reply, reply.heard_text(reply.heard_by(self.now)), interrupted=True)
         self.reply = None
         self.move_agent(AgentTrigger.STOP)
 
     def remember(self, reply: AgentReply, heard_text: str, *, interrupted: bool) -> None:
         self.history.add_agent(heard_text, interrupted=interrupted, aside=reply.purpose is Purpose.ASK_SECRET)
 
-    def settle_agent(self, now: float, heard_text: str) -> None:
+    def settle_agent(self, now: float, reply: AgentReply, heard_text: str) -> None:
         """The agent has stopped talking: note what its words ask and wait for the caller."""
         self.reply = None
         self.move_agent(AgentTrigger.STOP)
-        if heard_text:
-            self.waiting_for = open_question(heard_text, self.locale.tag)
+        self.note_question(reply, heard_text)
         self.arm_idle(now)
+
+    def note_question(self, reply: AgentReply, heard_text: str) -> None:
+        """What the agent waits for follows from its words; a remark on the side ("are you still there?") changes nothing."""
+        if heard_text and reply.purpose not in (Purpose.IDLE, Purpose.FALLBACK):
+            self.waiting_for = open_question(heard_text, self.locale.tag)
 
     def arm_idle(self, now: float) -> None:
         if self.call is CallState.ACTIVE and self.agent is AgentState.IDLE and self.caller is CallerState.SILENT:

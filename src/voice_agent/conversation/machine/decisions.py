@@ -8,7 +8,6 @@ from voice_agent.conversation.commands import (
     CheckSecret,
     Decide,
     DiscardSecret,
-    DropTurn,
     Escalate,
     Purpose,
     Understand,
@@ -17,7 +16,7 @@ from voice_agent.conversation.endpointing import words_of
 from voice_agent.conversation.events import SecretChecked, TransferFinished, TurnUnderstood
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
 from voice_agent.conversation.machine.timers import Timer
-from voice_agent.conversation.states import AgentState, AgentTrigger, CallerTrigger, CallState, CallTrigger
+from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState, CallState, CallTrigger
 from voice_agent.models import (
     CallOutcome,
     ContextPacket,
@@ -48,7 +47,10 @@ class Decisions:
     def turn_committed(self, turn: CallerTurn, now: float) -> None:
         ctx = self._ctx
         if ctx.secret.collecting and turn.secret_digits:
-            self._collect(turn.secret_digits, now)
+            if turn.carried_text:  # the request whose answer was about to be "your PIN, please"
+                ctx.history.add_caller(turn.carried_text)
+                ctx.secret.request = turn.carried_text
+            self._collect(turn.turn_id, turn.secret_digits, now)
             return
         ctx.history.add_caller(turn.full_text())
         ctx.move_agent(AgentTrigger.THINK)
@@ -70,10 +72,9 @@ class Decisions:
         ctx.emit(Decide(event.turn_id, decision))
         self._act(event.turn_id, decision, now)
 
-    def not_understood(self, now: float) -> None:
+    def not_understood(self, turn_id: TurnId | None, now: float) -> None:
         """The meanings of the turn could not be found: treat it as plain, the tool router still guards identity."""
-        turn_id = self._ctx.deciding
-        if turn_id is not None:
+        if turn_id is not None and turn_id == self._ctx.deciding:
             self._ctx.deciding = None
             decision = PolicyDecision(PolicyAction.CONTINUE, PolicyReason.NONE, 0.0, "unclassified")
             self._ctx.emit(Decide(turn_id, decision))
@@ -94,9 +95,10 @@ class Decisions:
             self.ask_secret(turn_id)
         elif ctx.secret.collecting and self._is_short_remark():
             ctx.secret.misses += 1
+            ctx.history.set_aside_newest_caller()
             ctx.say(prompts.ask_pin_again, Purpose.ASK_SECRET, turn_id=turn_id)
-        else:
-            self._stop_collecting()
+        else:  # while a PIN is awaited the caller may ask something else; the digits may still come after that
+            ctx.secret.misses = _ASKS_TO_REPEAT_PIN_AT_MOST
             ctx.start_reply(turn_id)
 
     def _is_short_remark(self) -> bool:
@@ -131,22 +133,30 @@ class Decisions:
         if ctx.reply is not None and not ctx.reply.interruptible:
             return
         if not ctx.secret.collecting:
+            requests = ctx.history.requests()
+            ctx.secret.request = requests[-1] if requests and self._unanswered() else None
             ctx.secret.collecting = True
             ctx.secret.digits = 0
         if ctx.agent is not AgentState.IDLE:
             ctx.drop_reply(CancelReason.SUPERSEDED)
-        if ctx.turn is not None:
-            ctx.emit(DropTurn(ctx.turn.turn_id, "keypad"))
-            ctx.turn = None
-            ctx.move_caller(CallerTrigger.SETTLE)
-        self._collect(1, now)
+        if ctx.turn is not None and ctx.turn.carried_text:
+            ctx.history.add_caller(ctx.turn.carried_text)
+            ctx.secret.request = ctx.turn.carried_text
+        ctx.abandon_turn("keypad")
+        ctx.timers.clear(Timer.TURN_TIMEOUT)
+        self._collect(ctx.latest_turn(), 1, now)
+
+    def _unanswered(self) -> bool:
+        """The caller's newest words have no answer yet."""
+        ctx = self._ctx
+        return ctx.deciding is not None or (ctx.reply is not None and ctx.reply.turn_id is not None)
 
     def secret_overdue(self, now: float) -> None:
         """Some digits came and no more followed."""
         if self._ctx.secret.collecting and self._ctx.secret.digits and not self._ctx.checking_secret:
             self._ask_for_all_digits()
 
-    def _collect(self, digits: int, now: float) -> None:
+    def _collect(self, turn_id: TurnId, digits: int, now: float) -> None:
         ctx = self._ctx
         expected = ctx.settings.secret_digits
         ctx.timers.clear(Timer.IDLE)
@@ -159,6 +169,7 @@ class Decisions:
         else:
             ctx.timers.clear(Timer.SECRET)
             ctx.secret.digits = 0
+            ctx.secret.turn_id = turn_id
             ctx.history.add_caller(SECRET_PLACEHOLDER, aside=True)
             ctx.checking_secret = True
             ctx.move_agent(AgentTrigger.THINK)
@@ -178,12 +189,16 @@ class Decisions:
             return
         ctx.checking_secret = False
         ctx.secret.digits = 0
+        ctx.emit(DiscardSecret())
+        self._contest_what_began_meanwhile(now)
         prompts = ctx.locale.prompts
         if event.outcome is SecretOutcome.VERIFIED:
             self._verified(now)
         elif event.outcome is SecretOutcome.LOCKED:
             self._stop_collecting()
             self.escalate(PolicyReason.IDENTITY_LOCKED, now, preface=prompts.pin_locked)
+        elif event.outcome is SecretOutcome.INCOMPLETE:
+            self._ask_for_all_digits()
         elif event.outcome is SecretOutcome.UNAVAILABLE:
             self._stop_collecting()
             ctx.failures += 1
@@ -191,17 +206,26 @@ class Decisions:
         else:  # a wrong PIN and an unknown caller sound the same, so that caller ids cannot be probed
             ctx.say(prompts.pin_wrong, Purpose.ASK_SECRET)
 
+    def _contest_what_began_meanwhile(self, now: float) -> None:
+        """The caller began to speak while the secret was checked: the agent's next words wait for the verdict on it."""
+        ctx = self._ctx
+        if ctx.turn is not None and ctx.caller is not CallerState.SILENT:
+            ctx.turn.contest = True
+            ctx.timers.set(Timer.BARGE_COMMIT, now + ctx.settings.barge_in.commit_s)
+
     def _verified(self, now: float) -> None:
         ctx = self._ctx
         ctx.verified = True
         request = ctx.secret.request
+        turn_id = ctx.secret.turn_id or ctx.latest_turn()
         self._stop_collecting()
         ctx.waiting_for = OpenQuestion.NONE
         accepted = ctx.locale.prompts.pin_accepted
         if request is None:
             ctx.say((accepted, ctx.locale.prompts.greeting[-1]), Purpose.ANSWER)
         else:
-            ctx.start_reply(ctx.latest_turn(), lead_in=accepted)
+            ctx.history.repeat_request(request)
+            ctx.start_reply(turn_id, lead_in=accepted)
 
     def _stop_collecting(self) -> None:
         ctx = self._ctx
@@ -230,10 +254,7 @@ class Decisions:
         ctx = self._ctx
         if ctx.call is not CallState.ACTIVE:
             return
-        if ctx.turn is not None:
-            ctx.emit(DropTurn(ctx.turn.turn_id, "handover"))
-            ctx.turn = None
-            ctx.move_caller(CallerTrigger.SETTLE)
+        ctx.abandon_turn("handover")
         if ctx.reply is not None:
             ctx.drop_reply(CancelReason.SUPERSEDED)
         ctx.deciding = None

@@ -89,10 +89,13 @@ class CallMachine:
 
     @property
     def keys_are_secret(self) -> bool:
-        """Pressed digits are a secret: a PIN is awaited, or the caller is unknown and no number was asked for."""
-        return self._ctx.secret.collecting or (
-            not self._ctx.verified and self._ctx.waiting_for is not OpenQuestion.ORDER_NUMBER
-        )
+        """Pressed digits are a secret unless an order number was asked for; so a PIN that is keyed again stays one."""
+        return self._ctx.secret.collecting or self._ctx.waiting_for is not OpenQuestion.ORDER_NUMBER
+
+    @property
+    def checking_secret(self) -> bool:
+        """The secret is complete and being compared: further digits do not belong to it."""
+        return self._ctx.checking_secret
 
     def messages(self) -> tuple[Message, ...]:
         """The dialogue for a language model, without the system prompt."""
@@ -110,6 +113,7 @@ class CallMachine:
         """The commands that follow from ``event`` at ``now``, in order."""
         ctx = self._ctx
         ctx.out = []
+        ctx.now = now
         if ctx.call is not CallState.ENDED:
             self._dispatch(event, now)
         return ctx.out
@@ -191,7 +195,7 @@ class CallMachine:
 
     def _stage_failed(self, event: StageFailed, now: float) -> None:
         if event.stage is Stage.UNDERSTANDING:
-            self._decisions.not_understood(now)
+            self._decisions.not_understood(event.turn_id, now)
         elif event.stage is Stage.ASR and self._ctx.call is CallState.ACTIVE:
             self._decisions.escalate(PolicyReason.REPEATED_FAILURES, now)  # a call that cannot hear goes to a human
 
@@ -241,6 +245,7 @@ class CallMachine:
     def _session_over(self) -> None:
         ctx = self._ctx
         if ctx.call is CallState.ACTIVE:
+            ctx.abandon_turn("session_ttl")
             text = ctx.locale.prompts.session_over
             ctx.say(text, Purpose.GOODBYE, interruptible=False, then_end=(CallOutcome.COMPLETED, "session_ttl"))
         else:

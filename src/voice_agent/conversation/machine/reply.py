@@ -32,6 +32,7 @@ class AgentReply:
     paused: bool = False
     playing: bool = False
     tool_failed: bool = False
+    then_transfer: bool = False
     heard_s: float = 0.0
     heard_at: float = 0.0
     segments: list[_Segment] = field(default_factory=list)

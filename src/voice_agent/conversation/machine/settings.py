@@ -25,5 +25,8 @@ class MachineSettings:
     session_ttl_s: float = 1800.0
     max_turns: int = 50
     max_failures: int = 3
-    secret_digits: int = 4
     max_utterance_s: float = 60.0
+
+    @property
+    def secret_digits(self) -> int:
+        return self.endpointing.secret_digits

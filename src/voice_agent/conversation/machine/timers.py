@@ -20,6 +20,17 @@ class Timer(StrEnum):
     TTL = "ttl"
 
 
+# What is armed for the turn that the caller is in.
+TURN_TIMERS = (
+    Timer.END_OF_TURN,
+    Timer.FINAL_LATE,
+    Timer.BARGE_PAUSE,
+    Timer.BARGE_COMMIT,
+    Timer.MONOLOGUE,
+    Timer.KEYS,
+)
+
+
 @dataclass(slots=True)
 class Timers:
     _due: dict[Timer, float] = field(default_factory=dict)

@@ -19,6 +19,11 @@ from voice_agent.models import (
 )
 
 
+def newest_request(driver: Driver) -> str:
+    """What a model sees as the caller's last words."""
+    return [m.text for m in driver.machine.messages() if m.role is Role.CALLER][-1]
+
+
 def asked_for_pin(**options: object) -> Driver:
     driver = Driver(meaning=Meaning.NEEDS_IDENTITY, **options).start()  # type: ignore[arg-type]
     driver.wait(6)
@@ -107,7 +112,8 @@ def test_a_pin_keyed_unasked_proves_the_caller() -> None:
     for _ in range(4):
         driver.feed(e.DtmfReceived(""))
     assert driver.machine.verified
-    assert not driver.machine.keys_are_secret
+    assert driver.machine.keys_are_secret, "a PIN that is keyed once more must not become a turn"
+    assert driver.feed(e.DtmfReceived("")) == []
 
 
 def test_a_human_can_be_had_instead_of_a_pin() -> None:
@@ -121,7 +127,11 @@ def test_another_question_is_answered_instead_of_insisting() -> None:
     driver = asked_for_pin()
     driver.says("Never mind, what is your return policy?")
     assert driver.last(c.StartReply)
-    assert not driver.machine.collecting_secret
+    driver.wait(3)
+    driver.says("[PIN]", secret_digits=4)  # found after all
+    assert driver.machine.verified
+    assert newest_request(driver) == "Where is my parcel?"
+    assert [text for _, text in driver.machine.transcript()].count("Where is my parcel?") == 1
 
 
 def test_a_short_remark_gets_the_question_again() -> None:
@@ -148,3 +158,87 @@ def test_every_outcome_leaves_the_agent_speaking(outcome: SecretOutcome) -> None
     driver.says("[PIN]", secret_digits=4)
     assert driver.machine.verified is (outcome is SecretOutcome.VERIFIED)
     assert driver.last(c.Say) or driver.last(c.StartReply)
+
+
+def test_the_request_survives_when_the_caller_goes_on_with_digits() -> None:
+    driver = Driver(meaning=Meaning.NEEDS_IDENTITY).start()
+    driver.wait(6)
+    driver.plays = False
+    driver.begins()
+    driver.wait(0.8)
+    driver.pauses("Where is my parcel")
+    driver.wait(0.05)
+    driver.begins()
+    driver.wait(1.5)
+    driver.plays = True
+    driver.pauses("it's number [PIN]", secret_digits=5)
+    driver.wait(8)
+    assert "4 digits" in driver.said()
+    driver.says("[PIN]", secret_digits=4)
+    assert driver.machine.verified
+    assert newest_request(driver) == "Where is my parcel"
+
+
+def test_a_short_remark_is_not_what_gets_answered_after_the_pin() -> None:
+    driver = asked_for_pin()
+    driver.says("One moment please.")
+    driver.wait(6)
+    driver.says("[PIN]", secret_digits=4)
+    assert newest_request(driver) == "Where is my parcel?"
+
+
+def test_a_pin_keyed_while_the_request_is_still_being_decided_proves_it() -> None:
+    driver = Driver(plays=True).start()
+    driver.wait(6)
+    driver.plays = False
+    driver.says("Where is my parcel?")
+    for _ in range(4):
+        driver.feed(e.DtmfReceived(""))
+    assert driver.machine.verified
+    assert newest_request(driver) == "Where is my parcel?"
+    assert driver.last(c.StartReply).verified
+
+
+def test_digits_that_were_taken_back_cost_no_try() -> None:
+    driver = asked_for_pin(secret=SecretOutcome.INCOMPLETE)
+    driver.says("[PIN]", secret_digits=4)
+    assert "4 digits" in driver.said()
+    assert driver.machine.collecting_secret
+
+
+def test_speech_that_begins_while_the_pin_is_checked_holds_the_answer_back() -> None:
+    driver = asked_for_pin()
+    react = driver._react
+    driver._react = lambda command: None if isinstance(command, c.CheckSecret) else react(command)  # type: ignore[method-assign]
+    driver.says("[PIN]", secret_digits=4)
+    pin_turn = driver.last(c.CommitTurn).turn_id
+    driver.begins()
+    driver.feed(e.SecretChecked(SecretOutcome.VERIFIED, 3))
+    reply = driver.last(c.StartReply)
+    assert driver.last(c.PausePlayout).reply_id == reply.reply_id
+    assert reply.turn_id == pin_turn
+    driver.wait(0.8)
+    driver.pauses("actually tell me about the other one")
+    driver.wait(2)
+    assert "the other one" in driver.last(c.CommitTurn).text
+
+
+def test_a_cough_between_the_digits_does_not_forget_to_ask_for_the_rest() -> None:
+    driver = asked_for_pin()
+    driver.says("[PIN]", secret_digits=2)
+    driver.begins()
+    driver.wait(0.2)
+    driver.pauses("", voiced_s=0.2)
+    driver.wait(driver.settings.secret_patience_s + 0.1)
+    assert "4 digits" in driver.said()
+
+
+def test_a_late_final_does_not_make_a_turn_of_a_pin() -> None:
+    driver = asked_for_pin()
+    driver.begins()
+    driver.feed(e.TranscriptPartial(driver.last(c.OpenTurn).utterance_id, "[PIN]", secret_digits=4))
+    driver.wait(1.0)
+    driver.feed(e.SpeechStopped(silence_s=0.16, voiced_s=1.0))
+    driver.wait(4)
+    assert driver.all(c.CheckSecret)
+    assert not driver.all(c.StartReply) or driver.last(c.StartReply).verified

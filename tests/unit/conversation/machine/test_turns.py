@@ -9,7 +9,7 @@ from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.conversation.states import AgentState, CallState
-from voice_agent.models import CallOutcome, Meaning, PolicyReason, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import CallOutcome, Meaning, OpenQuestion, PolicyReason, ToolCall, ToolResult, ToolStatus
 
 
 def greeted(*, plays: bool = True, **options: object) -> Driver:
@@ -217,7 +217,7 @@ def test_a_model_that_says_goodbye_ends_the_call_after_its_words() -> None:
     assert driver.last(c.EndCall).reason == "goodbye"
 
 
-def test_keys_make_a_turn_once_the_caller_is_known() -> None:
+def test_keys_make_a_turn() -> None:
     driver = Driver().start()
     driver.wait(6)
     driver.feed(e.DtmfReceived("8"))
@@ -267,5 +267,44 @@ def test_a_turn_that_cannot_be_classified_is_answered_all_the_same() -> None:
     driver.feed(e.TranscriptFinal(utterance, "what are your opening hours"))
     driver.wait(0.5)
     assert machine.agent is AgentState.THINKING
-    driver.feed(e.StageFailed(e.Stage.UNDERSTANDING, "timeout"))
+    turn_id = driver.last(c.Understand).turn_id
+    driver.feed(e.StageFailed(e.Stage.UNDERSTANDING, "timeout", turn_id - 1))  # of an earlier turn: says nothing here
+    assert not driver.all(c.Decide)
+    driver.feed(e.StageFailed(e.Stage.UNDERSTANDING, "timeout", turn_id))
     assert driver.all(c.StartReply)
+
+
+def test_the_session_limit_holds_even_while_the_caller_talks_over_the_agent() -> None:
+    driver = greeted(settings=MachineSettings(session_ttl_s=8), answer="word " * 60)
+    driver.begins()
+    driver.wait(0.5)
+    driver.pauses("Tell me everything")
+    driver.wait(0.3)
+    driver.begins()
+    driver.wait(8)
+    driver.wait(8)
+    assert driver.last(c.EndCall).reason == "session_ttl"
+
+
+def test_a_side_remark_of_the_agent_does_not_change_what_it_waits_for() -> None:
+    driver = greeted(answer="What is your order number?")
+    driver.says("Where is it?")
+    driver.wait(3)
+    assert driver.machine.waiting_for is OpenQuestion.ORDER_NUMBER
+    driver.wait(driver.settings.idle_prompt_s)
+    driver.wait(2)
+    assert driver.last(c.Say).purpose is c.Purpose.IDLE
+    assert driver.machine.waiting_for is OpenQuestion.ORDER_NUMBER
+
+
+def test_a_models_words_before_a_transfer_are_heard_first() -> None:
+    driver = greeted(plays=False)
+    driver.says("This is beyond you")
+    reply = driver.last(c.StartReply).reply_id
+    driver.feed(e.SegmentWritten(reply, 0, "I'm putting you through."))
+    driver.feed(e.PlayoutStarted(reply))
+    driver.feed(e.ToolStarted(reply, ToolCall("t1", "transfer_to_human", "{}")))
+    driver.feed(e.ToolReturned(reply, ToolResult("t1", "transfer_to_human", ToolStatus.OK)))
+    assert not driver.all(c.Escalate)
+    driver.feed(e.ReplyFinished(reply, 1.5))
+    assert driver.last(c.Escalate).packet.reason is PolicyReason.MODEL_REQUESTED
