@@ -96,7 +96,7 @@ def test_the_header_settings_are_used(recorded: Path) -> None:
     report = replay(edited(recorded, shorter_idle))
     assert report.difference is not None
     assert report.difference.recorded is not None
-    assert '"check_secret"' in report.difference.recorded
+    assert report.difference.recorded != report.difference.replayed
 
 
 def test_a_changed_command_is_shown_with_its_line_and_what_came_before(recorded: Path) -> None:
