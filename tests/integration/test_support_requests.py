@@ -107,7 +107,7 @@ async def test_thirty_requests_are_served(
         account for outcome in outcomes if (account := _what_is_wrong(outcome, recognised(outcome.answer, 24_000)))
     ]
     right = len(outcomes) - len(wrong)
-    figure(f"{right} of {len(outcomes)} spoken requests served right")
+    figure("\n  ".join([f"{right} of {len(outcomes)} spoken requests served right", *wrong]))
     assert len(outcomes) == 30
     assert right >= RIGHT_MIN, "\n".join(wrong)
 

@@ -19,6 +19,7 @@ from rich.text import Text
 from voice_agent.clock import process_seconds
 from voice_agent.config import Settings, load_settings
 from voice_agent.errors import ConfigError, VoiceAgentError
+from voice_agent.observability.logging import configure_logging
 from voice_agent.providers.pool import ModelPool
 
 _FREE_MIN_BYTES = 1_000_000_000  # a day of event logs of a busy small server, and the knowledge base
@@ -38,7 +39,11 @@ Check = Callable[[Settings], Awaitable[str]]
 
 def run_check() -> int:
     """Prints the table; 0 where all is in order, else 1."""
-    findings = asyncio.run(findings_of(CHECKS))
+    pipeline = configure_logging("ERROR")
+    try:
+        findings = asyncio.run(findings_of(CHECKS))
+    finally:
+        pipeline.stop()
     table = Table("what", "", "detail", title="voice-agent check", title_justify="left")
     for finding in findings:
         mark = Text("ok", "green") if finding.ok else Text("failed", "bold red")

@@ -53,8 +53,9 @@ async def local_server() -> AsyncIterator[str]:
     own = settings.server.model_copy(update={"host": "127.0.0.1", "port": 0})
     pipeline = configure_logging("WARNING", settings.server.log_format)
     ready: asyncio.Queue[str] = asyncio.Queue(1)
+    stop = asyncio.Event()
     serving = asyncio.create_task(
-        serve(replace(settings, server=own), ready.put_nowait, signals=False), name="local-server"
+        serve(replace(settings, server=own), ready.put_nowait, stop=stop), name="local-server"
     )
     waiting = asyncio.create_task(ready.get(), name="local-server-ready")
     try:
@@ -63,9 +64,9 @@ async def local_server() -> AsyncIterator[str]:
             serving.result()
         yield await waiting
     finally:
-        for task in (serving, waiting):
-            task.cancel()
-        await asyncio.gather(serving, waiting, return_exceptions=True)
+        stop.set()
+        waiting.cancel()
+        await asyncio.wait([serving])
         pipeline.stop()
 
 
@@ -73,13 +74,13 @@ async def serve(
     settings: Settings,
     on_ready: Callable[[str], None],
     *,
-    signals: bool = True,
+    stop: asyncio.Event | None = None,
     services: CallServices | None = None,
 ) -> None:
     """Opens everything, listens, and calls ``on_ready`` with the base URL once calls are admitted.
 
-    ``signals``: SIGINT and SIGTERM end it, draining. ``services`` replaces what calls work with (benchmarks bring
-    scripted providers). Raises ``ConfigError``.
+    SIGINT and SIGTERM end it, draining; where ``stop`` is given, setting that does, and signals are left alone.
+    ``services`` replaces what calls work with (benchmarks bring scripted providers). Raises ``ConfigError``.
     """
     host = settings.server.host
     with _bound(host, settings.server.port) as listener:
@@ -100,13 +101,13 @@ async def serve(
                 server_config(app, host=host, port=port),
                 before_shutdown=drain,
                 on_listening=lambda: on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}"),
-                signals=signals,
+                stop=stop,
             )
             await server.serve(sockets=[listener])
 
 
 class _Server(CallServer):
-    """Says when it listens; leaves SIGINT and SIGTERM alone where another program owns them (``signals=False``)."""
+    """Says when it listens; ends by SIGINT or SIGTERM, or by ``stop`` where another program owns the signals."""
 
     def __init__(
         self,
@@ -114,20 +115,24 @@ class _Server(CallServer):
         *,
         before_shutdown: Callable[[], Awaitable[None]],
         on_listening: Callable[[], None],
-        signals: bool,
+        stop: asyncio.Event | None,
     ) -> None:
         super().__init__(config, before_shutdown=before_shutdown)
         self._on_listening = on_listening
-        self._signals = signals
+        self._stop = stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_listening()
 
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second; true ends the server."""
+        return await super().on_tick(counter) or (self._stop is not None and self._stop.is_set())
+
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        with super().capture_signals() if self._signals else nullcontext():
+        with super().capture_signals() if self._stop is None else nullcontext():
             yield
 
 
