@@ -25,6 +25,9 @@ const meterIn = new Meter(at("meter-in"));
 const meterOut = new Meter(at("meter-out"));
 const tape = new Tape(at("tape"));
 
+const narrow = window.matchMedia("(max-width: 44rem)");
+let padTouched = false; // the person has opened or closed the keypad during this call
+
 let session = null; // the running call: { audio, call, playback, ended, began }
 
 // Screen readers get finished lines only, one after the other.
@@ -41,7 +44,6 @@ function show(state, status) {
   at("call").hidden = inCall;
   at("hang-up").hidden = !inCall;
   at("mute").hidden = !(inCall && session?.audio?.stream);
-  at("fields").inert = inCall;
 }
 
 function showProblem(text) {
@@ -53,6 +55,7 @@ async function begin({ microphone }) {
   if (session) return;
   const mine = { ended: null, began: 0 };
   session = mine;
+  padTouched = false;
   showProblem("");
   at("without-mic").hidden = true;
   transcript.clear();
@@ -70,7 +73,7 @@ async function begin({ microphone }) {
     const kind = error instanceof AudioProblem ? error.kind : "failed";
     if (!(error instanceof AudioProblem)) console.error(error);
     finish(mine, soundProblem(kind));
-    at("without-mic").hidden = kind === "failed";
+    at("without-mic").hidden = kind === "failed" || kind === "unreachable";
     return;
   }
   if (session !== mine) {
@@ -121,6 +124,8 @@ function frame(mine, message) {
     case "session":
       return started(mine);
     case "state":
+      if (message.verified && !mine.verified) transcript.note("Identity confirmed", "verified");
+      mine.verified = message.verified;
       return state(message);
     case "transcript":
       return transcript.caller(message);
@@ -155,6 +160,7 @@ function started(mine) {
   mine.playedMs = 0;
   mine.clock = setInterval(() => showClock(mine), 500);
   keypad.enable(true);
+  openPad(!narrow.matches);
   tape.start();
   show("active", "Connected");
 }
@@ -173,13 +179,19 @@ function state({ call, caller, agent, waiting_for: waitingFor, verified }) {
     ? "The agent asks for your PIN: say it, or enter it here."
     : "Press a key here or on your keyboard.";
   at("pad").classList.toggle("wanted", asksPin);
-  if (asksPin) at("pad").open = true;
+  if (asksPin) openPad(true);
+  else if (narrow.matches) openPad(false);
   let status = "Listening";
   if (call === "transferring") status = "Handing over to a person";
   else if (caller === "speaking") status = "Hearing you";
   else if (agent === "speaking") status = "Agent is speaking";
   else if (agent === "thinking") status = "Thinking";
   if (at("status").textContent !== status) at("status").textContent = status;
+}
+
+// The keypad opens by itself where there is room for it or a PIN is asked; what a person opened or closed by hand stays.
+function openPad(open) {
+  if (!padTouched) at("pad").open = open;
 }
 
 function handover({ reason, reference }) {
@@ -201,6 +213,7 @@ function finish(mine, problem) {
   if (audio) setTimeout(() => audio.close(), mine.call && !problem ? 400 : 0);
   session = null;
   keypad.enable(false);
+  openPad(false);
   tape.stop();
   meterIn.reset();
   meterOut.reset();
@@ -252,8 +265,8 @@ at("call-form").addEventListener("submit", (event) => {
 });
 at("without-mic").addEventListener("click", () => begin({ microphone: false }));
 at("hang-up").addEventListener("click", hangUp);
+at("pad").firstElementChild.addEventListener("click", () => (padTouched = true));
 at("mute").addEventListener("click", () => setMuted(at("mute").getAttribute("aria-pressed") !== "true"));
 window.addEventListener("pagehide", hangUp);
-if (window.matchMedia("(min-width: 700px)").matches) at("pad").open = true;
 waterfall.clear();
 ask();

@@ -26,9 +26,12 @@ export class AudioPath {
 
   async start({ onFrame, onProgress, onResume }) {
     this.context = new AudioContext({ latencyHint: "interactive" });
-    const loads = [this.context.audioWorklet.addModule(here("player-worklet.js"))];
-    if (this.stream) loads.push(this.context.audioWorklet.addModule(here("mic-worklet.js")));
-    await Promise.all(loads);
+    const worklets = ["player-worklet.js", ...(this.stream ? ["mic-worklet.js"] : [])];
+    try {
+      await Promise.all(worklets.map((file) => this.context.audioWorklet.addModule(here(file))));
+    } catch (error) {
+      throw new AudioProblem(error.name === "AbortError" ? "unreachable" : "failed", error);
+    }
     await this.context.resume();
 
     this.player = new AudioWorkletNode(this.context, "player", { numberOfInputs: 0, outputChannelCount: [1] });

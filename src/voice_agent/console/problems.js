@@ -1,6 +1,9 @@
 // What went wrong, in words for the person at the page: what happened, and what they can do.
 
+const UNREACHABLE = "The server cannot be reached. Check that it is running and call again.";
+
 const SOUND = {
+  unreachable: UNREACHABLE,
   refused:
     "The microphone is blocked for this page. Allow it in the browser’s address bar and call again, " +
     "or call without it and use the keypad.",
@@ -34,7 +37,7 @@ export function closeProblem({ opened, code, reason }) {
     default:
       return opened
         ? "The connection to the server was lost. Check the network and call again."
-        : "The server cannot be reached. Check that it is running and call again.";
+        : UNREACHABLE;
   }
 }
 

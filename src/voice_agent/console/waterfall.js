@@ -4,11 +4,11 @@ import { element } from "./transcript.js";
 
 const PARTS = [
   ["asr", "Recognition", "asr_ms"],
-  ["llm", "Language model", "llm_ms"],
+  ["llm", "Model", "llm_ms"],
   ["tts", "Voice", "tts_ms"],
   ["rest", "Remainder", "remainder_ms"],
 ];
-const LEAST_SCALE_MS = 1000; // so that a quick turn does not fill the bar
+const LEAST_SCALE_MS = 500; // so that a quick turn does not fill the bar
 
 export class Waterfall {
   constructor(list, summary) {
@@ -33,7 +33,7 @@ export class Waterfall {
     const figures = element("dl", "figures");
     const pieces = PARTS.map(([part, label, field]) => {
       const piece = element("span", `piece ${part}`);
-      bar.append(piece);
+      if (metrics[field] > 0) bar.append(piece);
       const figure = element("div", part);
       figure.append(element("dt", "", label), element("dd", "", ms(metrics[field])));
       figures.append(figure);

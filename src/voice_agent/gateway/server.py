@@ -23,6 +23,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
+from websockets.frames import CloseCode
 
 MAX_FRAME_BYTES = 1_048_576
 MAX_REQUEST_HEAD_BYTES = 65_536
@@ -30,6 +31,7 @@ PING_INTERVAL_S = 10.0
 PING_TIMEOUT_S = 15.0
 SEND_BUFFER_BYTES = 65_536
 LINGER_S = 3.0  # for a client to read the close frame before the connection is cut
+QUIET_S = 0.3
 UVICORN_SHUTDOWN_S = 5
 
 Application = Callable[..., Awaitable[None]]
@@ -37,6 +39,8 @@ Application = Callable[..., Awaitable[None]]
 
 class CallProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol, with endings that reach the client and do not wait for one that has stopped reading."""
+
+    linger_until = 0.0  # loop time; set where a connection is broken off
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -50,27 +54,45 @@ class CallProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))  # the rejection, which nobody else would send
             self.transport.close()
 
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(b"".join(self.frames)):
+            self.conn.fail(CloseCode.INVALID_DATA, "a text frame must be UTF-8")
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
     def handle_parser_exception(self) -> None:
         """A frame broke the protocol or a limit. Closing at once with unread data in the socket would reset the
-        connection, and the client would never see the close frame: so its data is read and dropped for a while."""
-        assert self.conn.close_sent is not None
-        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()  # the client may close at once (RFC 6455 §7.1.1 leaves that to the server)
-        self.close_sent = True
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
-        if self.close_timer is None:
-            self.close_timer = self.loop.call_later(LINGER_S, self.transport.close)
+        connection, and the client would never see the close frame: so what still comes is read and dropped, until
+        nothing comes for ``QUIET_S``, at most for ``LINGER_S``. Called again for each piece of it."""
+        now = self.loop.time()
+        if not self.close_sent:
+            assert self.conn.close_sent is not None
+            code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.linger_until = now + LINGER_S
+            if self.read_paused:
+                self.read_paused = False
+                self.transport.resume_reading()
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(max(0.0, min(QUIET_S, self.linger_until - now)), self.transport.close)
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """The application is done with this connection: whatever the client does, it ends soon."""
         super().on_task_complete(task)
         if not self.disconnected:
             self.loop.call_later(2 * LINGER_S, self.transport.abort)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _NoHandshakeLines(logging.Filter):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -51,6 +52,14 @@ async def frame_of(ws: ClientConnection, kind: str) -> dict[str, Any]:
                 frame: dict[str, Any] = json.loads(message)
                 if frame["type"] == kind:
                     return frame
+
+
+@pytest.fixture(autouse=True)
+def _no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever the client does, the server's libraries have nothing to complain of."""
+    yield
+    complaints = [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
+    assert complaints == []
 
 
 async def until(met: Callable[[], bool]) -> None:
@@ -250,7 +259,7 @@ class TestEvents:
             await ws.send("x" * 4_097)
             assert await closing(ws) == (1009, "text frame: at most 4096 bytes are allowed")
 
-    async def test_a_failed_call_still_says_end(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_failed_call_still_says_end(self) -> None:
         async with served(FailingCall) as server, connect(server.ws("events=1"), **PLAIN) as ws:
             assert (await frame_of(ws, "end"))["outcome"] == "error"
             assert await closing(ws) == (1011, "the call failed on the server")
