@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER, digit_runs
@@ -130,6 +130,7 @@ def test_no_spelling_of_a_pin_survives(spoken: tuple[str, str]) -> None:
 @given(utterance())
 def test_the_length_need_not_be_known(spoken: tuple[str, str]) -> None:
     pin, text = spoken
+    assume(not pin.endswith("0"))  # a last "oh" is a zero or a sigh: only the length tells
     found = digit_runs(text)
     assert survivors(found.redacted) == []
     assert found.attempt == pin
