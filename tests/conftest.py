@@ -8,10 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+import hypothesis
 import pytest
 from tests.hearing import PROMPT_FOLDER, Prompt, human_prompts
 from tests.servers import RunningServer, running_server
 from tests.speech import synthesise
+
+# CI judges a change, not the luck of a draw: there each property is tried on the same examples every time.
+hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 Say = Callable[..., bytes]
 
