@@ -19,11 +19,13 @@ from voice_agent.errors import ConfigError, StoreError
 from voice_agent.rag.chunking import Chunk
 
 _MODEL_KEY = "embedding_model"
+_QUESTION = "question"  # the kind of a row that leads to a passage by a question it answers
+_QUESTIONS_PER_PASSAGE = 6  # as many rows may lead to one passage before others are cut off
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedChunk:
-    """A stored passage and its cosine to the query."""
+    """A stored passage and its cosine to the query; see ``ChromaIndex.nearest``."""
 
     source: str
     title: str
@@ -82,18 +84,34 @@ class ChromaIndex:
                 f"is {embedding_model!r}: choose another CHROMA_COLLECTION and add the documents again."
             )
 
-    def replace(self, source: str, digest: str, chunks: Sequence[Chunk], vectors: NDArray[np.float32]) -> None:
-        """Stores passages, each with its row of ``vectors``, in place of what was stored under ``source``.
+    def replace(
+        self,
+        source: str,
+        digest: str,
+        chunks: Sequence[Chunk],
+        vectors: NDArray[np.float32],
+        questions: Sequence[NDArray[np.float32]],
+    ) -> None:
+        """Stores passages in place of what was stored under ``source``: each with its row of ``vectors`` and with its
+        matrix of ``questions``, one row (or none) for each question that leads to it.
 
         Searches meanwhile see old or new passages, never none.
         """
-        ids = [f"{source}#{position}" for position in range(len(chunks))]
-        metadatas = [{"source": source, "digest": digest, "title": c.title, "heading": c.heading} for c in chunks]
+        ids: list[str] = []
+        metadatas: list[dict[str, str]] = []
+        documents: list[str] = []
+        rows: list[NDArray[np.float32]] = []
+        for position, (chunk, vector, asked) in enumerate(zip(chunks, vectors, questions, strict=True)):
+            passage = f"{source}#{position}"
+            facts = {"source": source, "digest": digest, "title": chunk.title, "heading": chunk.heading}
+            for number, row in enumerate((vector, *asked)):
+                ids.append(f"{passage}?{number}" if number else passage)
+                metadatas.append({**facts, "passage": passage, "kind": _QUESTION if number else "passage"})
+                documents.append(chunk.text)
+                rows.append(row)
         with _translated():
             old = self._collection.get(where={"source": source}, include=[])["ids"]
-            self._collection.upsert(
-                ids=ids, embeddings=vectors, metadatas=metadatas, documents=[chunk.text for chunk in chunks]
-            )
+            self._collection.upsert(ids=ids, embeddings=np.stack(rows), metadatas=metadatas, documents=documents)
             stale = sorted(set(old) - set(ids))
             if stale:
                 self._collection.delete(ids=stale)
@@ -101,15 +119,15 @@ class ChromaIndex:
     def remove(self, source: str) -> int:
         """Deletes a document; gives the number of passages it had."""
         with _translated():
-            ids = self._collection.get(where={"source": source}, include=[])["ids"]
-            if ids:
-                self._collection.delete(ids=ids)
-        return len(ids)
+            found = self._collection.get(where={"source": source}, include=["metadatas"])
+            if found["ids"]:
+                self._collection.delete(ids=found["ids"])
+        return sum(1 for metadata in found["metadatas"] if metadata["kind"] != _QUESTION)
 
     def documents(self) -> tuple[IndexedDocument, ...]:
         """All documents, by source."""
         with _translated():
-            stored = self._collection.get(include=["metadatas"])["metadatas"]
+            stored = self._collection.get(where={"kind": {"$ne": _QUESTION}}, include=["metadatas"])["metadatas"]
         counts: dict[str, int] = {}
         facts: dict[str, Mapping[str, str]] = {}
         for metadata in stored:
@@ -120,17 +138,30 @@ class ChromaIndex:
             for source in sorted(facts)
         )
 
-    def nearest(self, vector: NDArray[np.float32], k: int) -> tuple[IndexedChunk, ...]:
-        """The ``k`` passages with the highest cosine, best first; fewer if there are fewer."""
+    def nearest(self, vector: NDArray[np.float32], k: int, *, question_lead: float) -> tuple[IndexedChunk, ...]:
+        """The ``k`` nearest passages, best first; fewer if there are fewer. A passage's cosine is its own, or that of the
+        nearest question leading to it less ``question_lead``, whichever is higher."""
+        best: dict[str, IndexedChunk] = {}
         with _translated():
-            found = self._collection.query(
-                query_embeddings=vector.reshape(1, -1), n_results=k, include=["metadatas", "documents", "distances"]
-            )
-        rows = zip(found["metadatas"][0], found["documents"][0], found["distances"][0], strict=True)
-        return tuple(
-            IndexedChunk(metadata["source"], metadata["title"], metadata["heading"], text, 1.0 - float(distance))
-            for metadata, text, distance in rows
-        )
+            for kind, wanted, lead in (
+                ({"$ne": _QUESTION}, k, 0.0),
+                ({"$eq": _QUESTION}, k * _QUESTIONS_PER_PASSAGE, question_lead),
+            ):
+                found = self._collection.query(
+                    query_embeddings=vector.reshape(1, -1),
+                    n_results=wanted,
+                    where={"kind": kind},
+                    include=["metadatas", "documents", "distances"],
+                )
+                rows = zip(found["metadatas"][0], found["documents"][0], found["distances"][0], strict=True)
+                for metadata, text, distance in rows:
+                    cosine = 1.0 - float(distance) - lead
+                    known = best.get(metadata["passage"])
+                    if known is None or cosine > known.cosine:
+                        best[metadata["passage"]] = IndexedChunk(
+                            metadata["source"], metadata["title"], metadata["heading"], text, cosine
+                        )
+        return tuple(sorted(best.values(), key=lambda chunk: -chunk.cosine)[:k])
 
 
 class _translated:  # noqa: N801 - used like a function

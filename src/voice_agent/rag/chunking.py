@@ -2,6 +2,16 @@
 
 A passage never mixes two sections and never cuts a sentence; only one longer than a whole passage is cut, between
 words. It carries the document's title and its section's heading, which say what "it" and "this" in the text are about.
+
+A section may tell which questions it answers, one a line, in a comment that is never read out::
+
+    ## Overnight shipping
+    <!-- asked:
+      How much is next day delivery?
+      Will it come tomorrow if I order today?
+    -->
+
+Callers' words resemble such questions far more than they resemble the answer.
 """
 
 from __future__ import annotations
@@ -11,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 #: Grows with every change that gives other passages, so that stored documents are cut anew.
-CHUNKING_VERSION = "1"
+CHUNKING_VERSION = "2"
 
 #: About 25 seconds of speech: more would not be listened to, and longer passages match questions less sharply.
 PASSAGE_WORDS = 60
@@ -22,6 +32,8 @@ _ABBREVIATION = re.compile(r"(?:\b(?:a\.m|p\.m|e\.g|i\.e|etc|vs|approx|mr|mrs|ms
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)(?:\s+#*)?\s*$")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)])\s+(.*)$")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
+_ASKED = re.compile(r"<!--\s*asked:(.*?)-->", re.S)
+_ASKED_MARK = "\0asked "  # begins the line that stands for such a comment; no document holds zero bytes
 _INLINE = (
     (re.compile(r"<!--.*?-->", re.S), ""),
     (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
@@ -34,11 +46,12 @@ _INLINE = (
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One passage. ``heading`` is empty before a document's first section."""
+    """One passage. ``heading`` is empty before a document's first section; ``asked`` are questions that it answers."""
 
     title: str
     heading: str
     text: str
+    asked: tuple[str, ...] = ()
 
 
 def chunk_markdown(markdown: str, fallback_title: str) -> tuple[Chunk, ...]:
@@ -47,13 +60,18 @@ def chunk_markdown(markdown: str, fallback_title: str) -> tuple[Chunk, ...]:
     heading = ""
     chunks: list[Chunk] = []
     titled = False
+    asked: tuple[str, ...] = ()
     for level, content in _blocks(markdown):
-        if level == 1 and not titled:
-            title, heading, titled = content, "", True
-        elif level:
-            heading = content
+        if level == _QUESTIONS:
+            asked += tuple(content.split("\n"))
+        elif level == 0:
+            for text in _pack(split_sentences(content)):
+                chunks.append(Chunk(title, heading, text, asked))
+                asked = ()  # a long section begins with what it is about
+        elif level == 1 and not titled:
+            title, heading, titled, asked = content, "", True, ()
         else:
-            chunks.extend(Chunk(title, heading, text) for text in _pack(split_sentences(content)))
+            heading, asked = content, ()
     return tuple(chunks)
 
 
@@ -90,14 +108,25 @@ def _bounded(sentences: Sequence[str]) -> Iterator[str]:
             yield " ".join(words[start : start + PASSAGE_WORDS])
 
 
+_QUESTIONS = -1
+
+
 def _blocks(markdown: str) -> Iterator[tuple[int, str]]:
-    """(heading level, its text) and (0, a section's plain text), in order. Paragraphs, list items and table rows end as
-    sentences do."""
-    text = _FRONT_MATTER.sub("", markdown.replace("\r\n", "\n").replace("\r", "\n"))
+    """(heading level, its text), (-1, the questions of the section that follows, one a line) and (0, a section's plain
+    text), in order. Paragraphs, list items and table rows end as sentences do."""
+    text = _FRONT_MATTER.sub("", markdown.replace("\r\n", "\n").replace("\r", "\n").replace("\0", ""))
+    questions: list[str] = []
+
+    def noted(match: re.Match[str]) -> str:
+        questions.append("\n".join(line.strip() for line in match[1].split("\n") if any(map(str.isalnum, line))))
+        return f"\n{_ASKED_MARK}{len(questions) - 1}\n"
+
+    text = _ASKED.sub(noted, text)
     for pattern, replacement in _INLINE:
         text = pattern.sub(replacement, text)
     body: list[str] = []
     paragraph: list[str] = []
+    asked: list[str] = []
 
     def end_paragraph() -> None:
         if paragraph:
@@ -105,14 +134,19 @@ def _blocks(markdown: str) -> Iterator[tuple[int, str]]:
             paragraph.clear()
 
     for line in (*text.split("\n"), "# "):  # the empty heading ends the last section
+        if line.startswith(_ASKED_MARK):
+            asked.append(questions[int(line.removeprefix(_ASKED_MARK))])
+            continue
         heading = _HEADING.match(line)
         item = _LIST_ITEM.match(line)
         row = line.strip()
         if heading:
             end_paragraph()
             if body:
+                yield from ((_QUESTIONS, lines) for lines in asked if lines)
                 yield 0, " ".join(body)
                 body.clear()
+            asked.clear()
             if heading[2]:
                 yield len(heading[1]), heading[2]
         elif item:

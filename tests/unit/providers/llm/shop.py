@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voice_agent.conversation.questions import open_question
-from voice_agent.models import Message, OpenQuestion, Role, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import CallId, Message, OpenQuestion, Role, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
 from voice_agent.providers.llm.base import (
     LanguageModel,
@@ -20,10 +20,14 @@ from voice_agent.providers.llm.base import (
     ToolCallRequested,
     ToolDefinition,
 )
+from voice_agent.rag.pipeline import KnowledgeBase
+from voice_agent.tools.base import ToolContext
+from voice_agent.tools.knowledge import knowledge_tool
 
 GREETING = "Hello, this is the virtual assistant of Juniper and Pine. How can I help you?"
 TOOL_NAMES = ("order_status", "knowledge_base", "transfer_to_human", "end_call")
 _MOST_ROUNDS = 4
+_NOBODY = ToolContext(CallId("call"), "+15550100", verified=False, locale="en-US")
 
 TENT: Mapping[str, Any] = {
     "order_id": "83240",
@@ -73,14 +77,16 @@ _ANSWERABLE_COSINE = 0.42
 
 @dataclass
 class Shop:
-    """Answers tool calls. ``answers``: statuses to give instead, by tool name."""
+    """Answers tool calls. ``broken``: tools that fail; ``knowledge``: a knowledge base to ask instead of the few documents
+    above."""
 
     embedder: MiniLmEmbedder
     orders: Sequence[Mapping[str, Any]] = ALL_ORDERS
     verified: bool = True
     broken: frozenset[str] = frozenset()
+    knowledge: KnowledgeBase | None = None
 
-    def run(self, call: ToolCall) -> ToolResult:
+    async def run(self, call: ToolCall) -> ToolResult:
         arguments = json.loads(call.arguments)
         if call.name in self.broken:
             return ToolResult(
@@ -88,6 +94,9 @@ class Shop:
             )
         if call.name == "order_status":
             return self._orders(call, arguments.get("order_id", ""))
+        if call.name == "knowledge_base" and self.knowledge is not None:
+            answer = await knowledge_tool(self.knowledge).handler(arguments, _NOBODY)
+            return ToolResult(call.call_id, call.name, ToolStatus.OK, answer.data)
         if call.name == "knowledge_base":
             return ToolResult(call.call_id, call.name, ToolStatus.OK, self._search(arguments["query"]))
         assert call.name in TOOL_NAMES
@@ -116,10 +125,11 @@ class Shop:
 
 @dataclass
 class Turn:
-    """What one caller turn led to; ``calls`` are (tool, arguments)."""
+    """What one caller turn led to; ``calls`` are (tool, arguments); ``denied``: one of them wants an identity first."""
 
     text: str
     calls: list[tuple[str, dict[str, Any]]]
+    denied: bool = False
 
     @property
     def tools(self) -> list[str]:
@@ -148,7 +158,9 @@ class Conversation:
             for call in calls:
                 turn.calls.append((call.name, json.loads(call.arguments)))
                 self.messages.append(Message(Role.AGENT, "", tool_calls=(call,)))
-                self.messages.append(Message(Role.TOOL, "", tool_result=self.shop.run(call)))
+                result = await self.shop.run(call)
+                turn.denied |= result.reason == "identity_required"
+                self.messages.append(Message(Role.TOOL, "", tool_result=result))
             if not calls or {"transfer_to_human", "end_call"} & set(turn.tools):
                 break
         if turn.text:

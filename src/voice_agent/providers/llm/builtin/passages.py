@@ -5,8 +5,9 @@ Nothing is composed, so nothing can be made up: every word spoken stands in a do
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +16,17 @@ from voice_agent.providers.understanding.matcher import TextEmbedder, Vectors, p
 _PASSAGES = 4  # the rest is further from the question than these
 _SENTENCES = 24  # bounds the embedding work for very long passages
 _MOST_WORDS = 45  # about 15 s of speech; a second sentence beyond it is left out
-_SECOND_SHARE = 0.62  # how near, measured on the best sentence, its neighbour must be to be worth hearing
+_SECOND_SHARE = 0.4  # how near, measured on the best sentence, its neighbour must be to be worth hearing
 
-# Weights, found on 32 questions about the shipped documents. A sentence is compared alone and under its title; a document
-# says the main thing first, so later sentences and sections have to be clearly nearer.
+# A sentence is compared alone and under its title; a document says the main thing first, so later sentences have to be
+# clearly nearer. The search knows better than the sentences which passage answers; where it is hardly surer of one than
+# of the next (log-odds this near, below a score where rounding hides the difference), the nearest sentence decides.
 _TITLED_SHARE = 0.3
-_SEARCH_WEIGHT = 0.1
 _LATER_COST = 0.05
 _LATER_SENTENCES = 2
-_LEAD_BONUS = 0.08
+_LEAD_BONUS = 0.08  # for "Returns" beside "Returns: in a store": the general rule comes first
+_CLOSE_LOG_ODDS = 1.0
+_SURE = 0.99
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b[ap]\.m\.)(?<!e\.g\.)(?<!i\.e\.)\s+(?=[A-Z0-9\"'(])")
 _MARKUP = re.compile(r"^\s*(?:#{1,6}\s+.*|[-*_]{3,}\s*|\|[-| :]+\|)$")
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
@@ -51,20 +54,21 @@ async def extract_answer(question: str, passages: Sequence[Mapping[str, Any]], e
     """
     sentences = [
         _Sentence(index, position, str(passage.get("title", "")), text)
-        for index, passage in enumerate(passages[:_PASSAGES])
+        for index, passage in enumerate(_candidates(passages))
         for position, text in enumerate(split_sentences(str(passage.get("text", ""))))
     ][:_SENTENCES]
     if not sentences:
         return ""
-    scores = await _scores(question, sentences, passages, embedder)
-    best = int(scores.argmax())
+    nearness = await _nearness(question, sentences, embedder)
+    titles = {sentence.title for sentence in sentences}
+    best = max(range(len(sentences)), key=lambda i: nearness[i] + _standing(sentences[i], titles))
     before, after = _neighbour(sentences, best, -1), _neighbour(sentences, best, 1)
-    near = max((index for index in (before, after) if index is not None), key=lambda i: scores[i], default=None)
+    near = max((index for index in (before, after) if index is not None), key=lambda i: nearness[i], default=None)
     if _LEANS_BACK.match(sentences[best].text) and before is not None:
         chosen = [before, best]
     elif after is not None and _LEANS_BACK.match(sentences[after].text):
         chosen = [best, after]
-    elif near is not None and scores[near] >= _SECOND_SHARE * scores[best]:
+    elif near is not None and nearness[near] >= _SECOND_SHARE * nearness[best]:
         chosen = sorted((best, near))
     else:
         chosen = [best]
@@ -73,23 +77,41 @@ async def extract_answer(question: str, passages: Sequence[Mapping[str, Any]], e
     return " ".join(sentences[index].text for index in chosen)
 
 
-async def _scores(
-    question: str, sentences: Sequence[_Sentence], passages: Sequence[Mapping[str, Any]], embedder: TextEmbedder
-) -> Vectors:
-    """How well each sentence answers; comparable within one question only."""
+async def _nearness(question: str, sentences: Sequence[_Sentence], embedder: TextEmbedder) -> Vectors:
+    """How near each sentence is to the question."""
     alone = [prepare_text(sentence.text) for sentence in sentences]
     titled = [prepare_text(f"{sentence.title}: {sentence.text}") for sentence in sentences]
     vectors = await embedder.embed([prepare_text(question), *alone, *titled])
     cosines = vectors[1:] @ vectors[0]
     count = len(sentences)
-    scores: Vectors = (1 - _TITLED_SHARE) * cosines[:count] + _TITLED_SHARE * cosines[count:]
-    titles = {sentence.title for sentence in sentences}
-    for index, sentence in enumerate(sentences):
-        scores[index] += _SEARCH_WEIGHT * float(passages[sentence.passage].get("score") or 0.0)
-        scores[index] -= _LATER_COST * min(sentence.position, _LATER_SENTENCES)
-        if any(other.startswith(f"{sentence.title}:") for other in titles):  # "Returns" beside "Returns: in a store"
-            scores[index] += _LEAD_BONUS
-    return scores
+    nearness: Vectors = (1 - _TITLED_SHARE) * cosines[:count] + _TITLED_SHARE * cosines[count:]
+    return nearness
+
+
+def _standing(sentence: _Sentence, titles: Collection[str]) -> float:
+    """What a sentence's place is worth."""
+    leads = any(title.startswith(f"{sentence.title}:") for title in titles)
+    return (_LEAD_BONUS if leads else 0.0) - _LATER_COST * min(sentence.position, _LATER_SENTENCES)
+
+
+def _candidates(passages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The best passage, and those that the search finds about as good."""
+    if not passages:
+        return []
+    best = _score(passages[0])
+    if best >= _SURE:
+        return [passages[0]]
+    least = _log_odds(best) - _CLOSE_LOG_ODDS
+    return [passages[0], *(p for p in passages[1:_PASSAGES] if _log_odds(_score(p)) >= least)]
+
+
+def _score(passage: Mapping[str, Any]) -> float:
+    return float(passage.get("score") or 0.0)
+
+
+def _log_odds(score: float) -> float:
+    bounded = min(max(score, 1 - _SURE), _SURE)
+    return math.log(bounded / (1 - bounded))
 
 
 def _neighbour(sentences: Sequence[_Sentence], index: int, step: int) -> int | None:
