@@ -57,6 +57,22 @@ NAMELESS = """
 """
 
 
+# A tone through the page's resampler in blocks of 128 samples: [output RMS / input RMS, output samples a second].
+RESAMPLED_TONE = """
+async ([fromHz, toHz, toneHz]) => {
+  const { Resampler } = await import("/console/resampler.js");
+  const resampler = new Resampler(fromHz, toHz);
+  const out = [];
+  for (let at = 0; at < fromHz; at += 128) {
+    const block = Float32Array.from({ length: 128 }, (_, i) => Math.sin((2 * Math.PI * toneHz * (at + i)) / fromHz));
+    out.push(...resampler.process(block));
+  }
+  const steady = out.slice(200, -200);
+  return [Math.sqrt((2 * steady.reduce((sum, x) => sum + x * x, 0)) / steady.length), out.length];
+}
+"""
+
+
 async def start_call(page: Page) -> None:
     await page.click("#call")
     await expect(page.locator("body")).to_have_attribute("data-state", "active", timeout=15_000)
@@ -137,6 +153,30 @@ class TestPage:
             muted = bytes(call.heard[at:])
             assert len(muted) > 32_000
             assert muted.count(0) == len(muted)
+
+
+class TestSound:
+    @pytest.mark.parametrize(
+        ("from_hz", "to_hz", "tone_hz", "kept"),
+        [
+            (48_000, 16_000, 1_000, True),
+            (48_000, 16_000, 6_000, True),
+            (48_000, 16_000, 10_000, False),
+            (44_100, 16_000, 3_000, True),
+            (44_100, 16_000, 12_000, False),
+            (24_000, 48_000, 9_000, True),
+            (24_000, 44_100, 5_000, True),
+        ],
+    )
+    async def test_the_pages_resampler(self, from_hz: int, to_hz: int, tone_hz: int, kept: bool) -> None:
+        """Speech passes unchanged; what would fold back into it is gone."""
+        async with served() as server, open_page(server.http("/")) as opened:
+            gain, samples = await opened.page.evaluate(RESAMPLED_TONE, [from_hz, to_hz, tone_hz])
+            assert samples == pytest.approx(to_hz, abs=0.01 * to_hz)
+            if kept:
+                assert gain == pytest.approx(1.0, abs=0.02)
+            else:
+                assert gain < 0.002  # 54 dB down
 
 
 class TestProblems:
