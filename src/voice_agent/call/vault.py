@@ -7,6 +7,7 @@ secret, or is known to be it, is taken out all the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER, digit_runs, located_runs
@@ -14,6 +15,9 @@ from voice_agent.conversation.spoken_forms.heard import normalise_heard
 from voice_agent.models import UtteranceId
 
 _KEYS = "keys"
+
+# "order number is …", also "order number, a 3102": recognisers hear "eight" as "a".
+_ORDER_BEFORE = re.compile(r"\border(?:\s+(?:number|no|id|is|it's|a))*[\s.,:#]*(?:\ba\s*)?$", re.IGNORECASE)
 
 
 class SecretVault:
@@ -48,10 +52,12 @@ class SecretVault:
         return self._mask(runs.redacted), len(digits)
 
     def _without_codes(self, text: str, *, unverified: bool) -> str:
-        """Replaces runs as long as the secret while the caller is ``unverified``, and the known secret at any time."""
+        """Replaces runs as long as the secret while the caller is ``unverified``, unless they are called an order number,
+        and the known secret at any time."""
         out, done = [], 0
         for run in located_runs(text):
-            if run.digits == self._known or (unverified and len(run.digits) == self._expected):
+            could_be = unverified and len(run.digits) == self._expected and not _ORDER_BEFORE.search(text[: run.start])
+            if run.digits == self._known or could_be:
                 out += [text[done : run.start], PLACEHOLDER]
                 done = run.end
         return "".join(out) + text[done:]

@@ -111,3 +111,8 @@ def test_a_correction_voids_what_came_before(vault: SecretVault) -> None:
     vault.hear(FIRST, "four two", collecting=True, unverified=True)
     vault.hear(SECOND, "sorry no four three", collecting=True, unverified=True)
     assert vault.secret() == "43"
+
+
+@pytest.mark.parametrize("spoken", ["order 3102", "my order number is 3102", "order number, a 3102 will get here"])
+def test_a_short_order_number_that_is_called_one_stays(vault: SecretVault, spoken: str) -> None:
+    assert "3102" in vault.hear(FIRST, spoken, collecting=False, unverified=True)[0]
