@@ -85,10 +85,12 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
             services, knowledge = await _local_services(settings, clock, database, stack)
         metrics = CallMetrics(tool_names=[tool.name for tool in services.tools])
         metrics.capacity.set(settings.server.max_calls)
+        metrics.target_turn_latency.set(settings.monitoring.target_turn_latency_ms)
+        metrics.target_first_token.set(settings.monitoring.target_first_token_ms)
         event_files = EventFileWriter(state_dir / "calls", on_dropped=metrics.event_log_dropped.inc, clock=clock)
         stack.push_async_callback(asyncio.to_thread, event_files.close)
         admission = Admission(capacity=settings.server.max_calls, clock=clock)
-        opener = _CallOpener(services, metrics, event_files)
+        opener = _CallOpener(services, metrics, event_files, default_locale=settings.asr.language)
         gateway = StreamingGateway(
             admission=admission,
             open_call=opener,
@@ -113,8 +115,11 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
 class _CallOpener:
     """Makes a call for a door (the gateway's ``OpenCall``)."""
 
-    def __init__(self, services: CallServices, metrics: CallMetrics, event_files: EventFileWriter) -> None:
+    def __init__(
+        self, services: CallServices, metrics: CallMetrics, event_files: EventFileWriter, *, default_locale: str
+    ) -> None:
         self._services = services
+        self._default_locale = default_locale
         self._metrics = metrics
         self._event_files = event_files
         self._header = call_header(__version__, services.settings.machine)
@@ -129,7 +134,14 @@ class _CallOpener:
             log_sink,
             *extra_sinks,
         ]
-        return CallSession(self._services, door, call_id=call_id, caller_id=caller_id, locale=locale, sinks=sinks)
+        return CallSession(
+            self._services,
+            door,
+            call_id=call_id,
+            caller_id=caller_id,
+            locale=locale or self._default_locale,
+            sinks=sinks,
+        )
 
 
 async def _local_services(

@@ -33,7 +33,7 @@ class ServerSettings(_Group):
     """The process and its doors."""
 
     host: str = Field("127.0.0.1", alias="HOST", description="address to bind; beyond loopback set ACCESS_TOKEN")
-    port: int = Field(8000, alias="PORT", ge=0, le=65535)
+    port: int = Field(8000, alias="PORT", description="port to listen on; 0 takes a free one", ge=0, le=65535)
     access_token: SecretStr = Field(
         SecretStr(""), alias="ACCESS_TOKEN", description="bearer token for /ws/call and /api; required beyond loopback"
     )
@@ -43,94 +43,130 @@ class ServerSettings(_Group):
         description="further web origins whose pages may open calls, e.g. https://shop.example",
     )
     max_calls: int = Field(8, alias="MAX_CALLS", ge=1, description="calls admitted at once by this process")
-    drain_timeout_s: float = Field(30, alias="DRAIN_TIMEOUT_S", ge=0)
+    drain_timeout_s: float = Field(
+        30, alias="DRAIN_TIMEOUT_S", description="seconds that running calls get to end at a shutdown", ge=0
+    )
     state_dir: Path = Field(Path("var"), alias="STATE_DIR", description="database, knowledge base, event logs")
     demo_data: bool | None = Field(
         None, alias="DEMO_DATA", description="seed the demo shop; empty: only while DATABASE_URL is empty"
     )
-    log_level: str = Field("INFO", alias="LOG_LEVEL", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    log_format: str = Field("console", alias="LOG_FORMAT", pattern="^(console|json)$")
+    log_level: str = Field(
+        "INFO", alias="LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR", pattern="^(DEBUG|INFO|WARNING|ERROR)$"
+    )
+    log_format: str = Field(
+        "console", alias="LOG_FORMAT", description="console (for people) or json", pattern="^(console|json)$"
+    )
 
 
 class AsrSettings(_Group):
     """Speech recognition."""
 
-    provider: ProviderChain = Field(("local",), alias="ASR_PROVIDER")
-    language: str = Field("en-US", alias="ASR_LANGUAGE")
+    provider: ProviderChain = Field(("local",), alias="ASR_PROVIDER", description="speech recognition: local")
+    language: str = Field("en-US", alias="ASR_LANGUAGE", description="locale of calls that name none")
     model: str = Field("", alias="ASR_MODEL", description="empty: the provider's current best")
-    partial_interval_ms: int = Field(400, alias="ASR_PARTIAL_INTERVAL_MS", ge=100)
+    partial_interval_ms: int = Field(
+        400, alias="ASR_PARTIAL_INTERVAL_MS", description="how often a partial transcript is made", ge=100
+    )
 
 
 class TtsSettings(_Group):
     """Speech synthesis."""
 
-    provider: ProviderChain = Field(("local",), alias="TTS_PROVIDER")
+    provider: ProviderChain = Field(("local",), alias="TTS_PROVIDER", description="speech synthesis: local")
     model: str = Field("", alias="TTS_MODEL", description="empty: the provider's default")
-    voice: str = Field("alloy", alias="TTS_VOICE")
-    speed: float = Field(1.0, alias="TTS_SPEED", ge=0.5, le=2.0)
-    response_format: str = Field("pcm", alias="TTS_RESPONSE_FORMAT", pattern="^pcm$")
+    voice: str = Field(
+        "alloy", alias="TTS_VOICE", description="voice name; one the provider lacks falls back to its own"
+    )
+    speed: float = Field(1.0, alias="TTS_SPEED", description="1.0 is the voice's own pace", ge=0.5, le=2.0)
+    response_format: str = Field(
+        "pcm", alias="TTS_RESPONSE_FORMAT", description="audio format of hosted synthesis: pcm", pattern="^pcm$"
+    )
 
 
 class LlmSettings(_Group):
     """The language model."""
 
-    provider: ProviderChain = Field(("builtin",), alias="LLM_PROVIDER")
-    model: str = Field("gpt-4o", alias="LLM_MODEL")
-    temperature: float = Field(0.3, alias="LLM_TEMPERATURE", ge=0, le=2)
-    max_tokens: int = Field(512, alias="LLM_MAX_TOKENS", ge=1)
+    provider: ProviderChain = Field(("builtin",), alias="LLM_PROVIDER", description="language model: builtin")
+    model: str = Field("gpt-4o", alias="LLM_MODEL", description="model id of a hosted language model")
+    temperature: float = Field(0.3, alias="LLM_TEMPERATURE", description="of a hosted language model", ge=0, le=2)
+    max_tokens: int = Field(512, alias="LLM_MAX_TOKENS", description="of a hosted language model's answer", ge=1)
     brain_file: Path | None = Field(None, alias="BRAIN_FILE", description="intents and templates of the built-in model")
 
 
 class LocalModelSettings(_Group):
     """The pool in which local models run."""
 
-    workers: int = Field(2, alias="LOCAL_MODEL_WORKERS", ge=1, le=64)
+    workers: int = Field(
+        2, alias="LOCAL_MODEL_WORKERS", description="threads that run local models, one per core at most", ge=1, le=64
+    )
     queue: int = Field(64, alias="LOCAL_MODEL_QUEUE", ge=1, description="jobs that may wait; beyond it work is refused")
 
 
 class TurnSettings(_Group):
     """When the caller has finished, when the caller interrupts, and how long anything may take."""
 
-    vad_threshold: float = Field(0.5, alias="VAD_THRESHOLD", gt=0, lt=1)
+    vad_threshold: float = Field(
+        0.5, alias="VAD_THRESHOLD", description="probability of speech that counts as voiced", gt=0, lt=1
+    )
     speech_start_ms: int = Field(64, alias="SPEECH_START_MS", ge=32, description="speech this long is an onset")
     speech_stop_ms: int = Field(160, alias="SPEECH_STOP_MS", ge=64, description="silence this long is a pause")
     end_of_turn_min_ms: int = Field(200, alias="END_OF_TURN_MIN_MS", ge=0, description="silence before any turn ends")
     end_of_turn_unsure_ms: int = Field(800, alias="END_OF_TURN_UNSURE_MS", ge=100, description="when it may go on")
     end_of_turn_max_ms: int = Field(1800, alias="END_OF_TURN_MAX_MS", ge=200, description="no pause waits longer")
-    end_of_turn_threshold: float = Field(0.5, alias="END_OF_TURN_THRESHOLD", ge=0, le=1)
+    end_of_turn_threshold: float = Field(
+        0.5, alias="END_OF_TURN_THRESHOLD", description="probability that counts as finished", ge=0, le=1
+    )
     barge_in_pause_ms: int = Field(96, alias="BARGE_IN_PAUSE_MS", ge=32, description="speech that pauses the agent")
-    barge_in_commit_ms: int = Field(600, alias="BARGE_IN_COMMIT_MS", ge=100, description="speech that stops it for good")
-    turn_timeout_ms: int = Field(5000, alias="TURN_TIMEOUT_MS", ge=100)
+    barge_in_commit_ms: int = Field(
+        600, alias="BARGE_IN_COMMIT_MS", ge=100, description="speech that stops it for good"
+    )
+    turn_timeout_ms: int = Field(
+        5000, alias="TURN_TIMEOUT_MS", description="a turn without audio by then gets a spoken fallback", ge=100
+    )
     idle_prompt_s: float = Field(12, alias="IDLE_PROMPT_S", gt=0, description="silence before 'are you still there?'")
     idle_hangup_s: float = Field(12, alias="IDLE_HANGUP_S", gt=0, description="further silence before goodbye")
-    max_turns: int = Field(50, alias="MAX_TURNS_PER_SESSION", ge=1)
-    session_ttl_s: float = Field(1800, alias="SESSION_TTL_SECONDS", gt=0)
-    max_failures: int = Field(3, alias="MAX_CONSECUTIVE_FAILURES", ge=1)
+    max_turns: int = Field(50, alias="MAX_TURNS_PER_SESSION", description="then the caller is handed over", ge=1)
+    session_ttl_s: float = Field(
+        1800, alias="SESSION_TTL_SECONDS", description="then the call ends with a goodbye", gt=0
+    )
+    max_failures: int = Field(
+        3, alias="MAX_CONSECUTIVE_FAILURES", description="failed turns or tools in a row before a handover", ge=1
+    )
     playout_lead_ms: int = Field(80, alias="PLAYOUT_LEAD_MS", ge=20, le=200, description="audio sent ahead of the ear")
 
 
 class IdentitySettings(_Group):
     """PINs and lock-out."""
 
-    pin_digits: int = Field(4, alias="PIN_DIGITS", ge=4, le=12)
-    pin_max_attempts: int = Field(3, alias="PIN_MAX_ATTEMPTS", ge=1)
-    pin_lockout_s: float = Field(900, alias="PIN_LOCKOUT_S", ge=1)
+    pin_digits: int = Field(4, alias="PIN_DIGITS", description="digits of a PIN", ge=4, le=12)
+    pin_max_attempts: int = Field(
+        3, alias="PIN_MAX_ATTEMPTS", description="wrong tries before the lock-out, across calls", ge=1
+    )
+    pin_lockout_s: float = Field(900, alias="PIN_LOCKOUT_S", description="length of the lock-out", ge=1)
 
 
 class KnowledgeSettings(_Group):
     """The knowledge base."""
 
-    enabled: bool = Field(True, alias="ENABLE_RAG")
-    collection: str = Field("voice_kb", alias="CHROMA_COLLECTION", min_length=3)
-    embedding_model: str = Field("all-MiniLM-L6-v2", alias="EMBEDDING_MODEL")
-    confidence_threshold: float = Field(0.6, alias="CONFIDENCE_THRESHOLD", ge=0, le=1)
+    enabled: bool = Field(True, alias="ENABLE_RAG", description="false: no knowledge base")
+    collection: str = Field("voice_kb", alias="CHROMA_COLLECTION", description="name of the collection", min_length=3)
+    embedding_model: str = Field(
+        "all-MiniLM-L6-v2", alias="EMBEDDING_MODEL", description="its confidence is calibrated for this model"
+    )
+    confidence_threshold: float = Field(
+        0.6, alias="CONFIDENCE_THRESHOLD", description="below it a knowledge-base answer is not used", ge=0, le=1
+    )
 
 
 class ToolSettings(_Group):
     """Circuit breakers around tools and providers."""
 
-    cb_failure_threshold: int = Field(5, alias="CB_FAILURE_THRESHOLD", ge=1)
-    cb_recovery_s: float = Field(30, alias="CB_RECOVERY_TIMEOUT", gt=0)
+    cb_failure_threshold: int = Field(
+        5, alias="CB_FAILURE_THRESHOLD", description="failures in a row that open a circuit breaker", ge=1
+    )
+    cb_recovery_s: float = Field(
+        30, alias="CB_RECOVERY_TIMEOUT", description="seconds until an open breaker lets one probe through", gt=0
+    )
 
 
 class StoreSettings(_Group):
@@ -145,8 +181,12 @@ class StoreSettings(_Group):
 class MonitoringSettings(_Group):
     """Targets shown beside the figures; not limits."""
 
-    target_first_token_ms: int = Field(900, alias="TARGET_FIRST_TOKEN_MS", ge=1)
-    target_turn_latency_ms: int = Field(2500, alias="TARGET_TURN_LATENCY_MS", ge=1)
+    target_first_token_ms: int = Field(
+        900, alias="TARGET_FIRST_TOKEN_MS", description="monitoring target, not a limit", ge=1
+    )
+    target_turn_latency_ms: int = Field(
+        2500, alias="TARGET_TURN_LATENCY_MS", description="monitoring target, not a limit", ge=1
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +241,8 @@ def load_settings(env_file: str | Path | None = ".env") -> Settings:
             raise ConfigError(_one_line(group, error)) from None
     settings = Settings(**groups)
     _check_exposure(settings.server)
+    if settings.store.session_store_url.get_secret_value():
+        raise ConfigError("SESSION_STORE_URL is set, but this version keeps sessions in the process: leave it empty.")
     return settings
 
 

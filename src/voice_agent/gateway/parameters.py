@@ -9,18 +9,19 @@ from urllib.parse import parse_qsl
 
 from voice_agent.audio.resample import RATES_HZ
 from voice_agent.call.door import HEAR_RATE_HZ, SPEAK_RATE_HZ
+from voice_agent.conversation.locales import DEFAULT_LOCALE
 from voice_agent.errors import CallerError
 
 MAX_CALLER_ID_CHARACTERS = 128
 MAX_PARAMETERS = 64
-DEFAULT_LOCALE = "en-US"
 # BCP 47 tags: RFC 5646 §4.4.1 asks for room for 35 characters. Anything else cannot name a locale.
 _LOCALE = re.compile(r"[A-Za-z0-9_-]{1,35}")
 
 
 @dataclass(frozen=True, slots=True)
 class CallParameters:
-    """What a client asks for. ``locale`` is well-formed but perhaps unknown: the call falls back and says so."""
+    """What a client asks for. ``locale`` is well-formed but perhaps unknown (the call falls back and says so), or empty
+    where the client names none."""
 
     caller_id: str
     locale: str
@@ -49,10 +50,10 @@ def call_parameters(query: Mapping[str, str]) -> CallParameters:
         raise CallerError(f"caller_id: {len(caller_id)} characters given, at most {MAX_CALLER_ID_CHARACTERS} allowed")
     if not caller_id.isprintable():
         raise CallerError("caller_id: only printable characters are allowed")
-    locale = query.get("locale", DEFAULT_LOCALE)
+    locale = query.get("locale", "")
     return CallParameters(
         caller_id=caller_id.strip(),
-        locale=locale if _LOCALE.fullmatch(locale) else DEFAULT_LOCALE,
+        locale=locale if not locale or _LOCALE.fullmatch(locale) else DEFAULT_LOCALE,
         events=_flag(query, "events"),
         in_rate_hz=_rate(query, "in_rate", HEAR_RATE_HZ),
         out_rate_hz=_rate(query, "out_rate", SPEAK_RATE_HZ),

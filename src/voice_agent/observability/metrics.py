@@ -91,6 +91,12 @@ class CallMetrics:
         self.stage_failures = self._counter("voice_stage_failures_total", "stages of a call that failed", "stage")
         self.loop_lag = Gauge("voice_loop_lag_ms", "how late the event loop woke last", registry=self.registry)
         self.capacity = Gauge("voice_session_capacity", "calls admitted at once", registry=self.registry)
+        self.target_turn_latency = Gauge(
+            "voice_target_turn_latency_ms", "what a turn should take (a setting)", registry=self.registry
+        )
+        self.target_first_token = Gauge(
+            "voice_target_first_token_ms", "what a first token should take (a setting)", registry=self.registry
+        )
         self.event_log_dropped = self._counter(
             "voice_event_log_dropped_total", "event log lines lost (full queue, full disk)"
         )
