@@ -3,7 +3,8 @@
 A passage's vector is the mean of two embeddings, one with the document's title before the text and one with the
 section's heading alone: the title tells what the text is about, but in a long prefix it blurs what this passage adds.
 A question that the document lists for the passage has a vector too, between its own and the passage's, so that a question
-leads to its answer without drawing in whatever sounds like it. A question is answerable if the best passage's calibrated confidence reaches the threshold.
+leads to its answer without drawing in whatever sounds like it. A question is answerable if the best passage's calibrated
+confidence reaches the threshold.
 
 Chroma blocks and is served by one thread; questions are embedded by the embedder's own pool. Between two documents of
 an ingestion, waiting questions get their turn.

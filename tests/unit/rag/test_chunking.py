@@ -34,6 +34,29 @@ def test_a_passage_carries_title_and_heading() -> None:
     )
 
 
+def test_questions_belong_to_their_section_and_are_not_read_out() -> None:
+    text = (
+        "# Returns\n<!-- asked:\n  What is your return policy?\n\n  How long do I have?\n-->\nWithin 30 days.\n\n"
+        "## By mail\nPrint the label.\n\n## In a store\n<!-- asked: Can I bring it? -->\nBring the receipt.<!-- no -->\n"
+    )
+    assert chunk_markdown(text, "x") == (
+        Chunk("Returns", "", "Within 30 days.", ("What is your return policy?", "How long do I have?")),
+        Chunk("Returns", "By mail", "Print the label."),
+        Chunk("Returns", "In a store", "Bring the receipt.", ("Can I bring it?",)),
+    )
+
+
+def test_questions_of_a_long_section_lead_to_its_beginning() -> None:
+    sentences = " ".join(f"Sentence number {n} has exactly seven words." for n in range(20))
+    chunks = chunk_markdown(f"# T\n<!-- asked: Why? -->\n{sentences}", "x")
+    assert [chunk.asked for chunk in chunks] == [("Why?",), (), ()]
+
+
+@pytest.mark.parametrize("comment", ["<!-- asked: -->", "<!--asked:\n ?\n-->", "<!-- asked: never closed"])
+def test_empty_questions_are_none(comment: str) -> None:
+    assert all(chunk.asked == () for chunk in chunk_markdown(f"# T\n{comment}\nText.", "x"))
+
+
 def test_a_text_without_title_takes_the_fallback() -> None:
     assert chunk_markdown("Just a text.", "Notes") == (Chunk("Notes", "", "Just a text."),)
 
@@ -91,7 +114,12 @@ def test_every_word_is_kept_in_order_and_no_passage_is_too_long(sections: list[t
     assert all(len(chunk.text.split()) <= PASSAGE_WORDS for chunk in chunks)
 
 
-@given(st.text(max_size=400) | st.text("#*_-|>`[]()! \n.aB1", max_size=400))
+marks = st.lists(st.sampled_from(["<!-- asked:", "-->", "\n", "# ", "Why?", "\0asked 0", "\0asked "]), max_size=12).map(
+    "".join
+)
+
+
+@given(st.text(max_size=400) | st.text("#*_-|>`[]()! \n.aB1\0", max_size=400) | marks)
 def test_any_text_can_be_cut(text: str) -> None:
     for chunk in chunk_markdown(text, "x"):
         assert any(map(str.isalnum, chunk.text))

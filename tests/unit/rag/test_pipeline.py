@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from importlib import resources
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.unit.rag.conftest import knowledge_settings
 
 from voice_agent.errors import ConfigError, StoreError
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
+from voice_agent.rag.chunking import chunk_markdown
 from voice_agent.rag.corpus import PREFIX, seed_corpus
 from voice_agent.rag.pipeline import CHROMA_FOLDER, KnowledgeBase, open_knowledge
 
@@ -91,6 +94,36 @@ async def test_documents_are_added_found_updated_and_removed(knowledge: Knowledg
     assert await knowledge.remove(source) == 1
     assert await knowledge.remove(source) == 0
     assert (await knowledge.search("Which animal is the mascot?")).passages == ()
+
+
+async def test_a_listed_question_leads_to_its_passage(knowledge: KnowledgeBase, tmp_path: Path) -> None:
+    listed, plain = tmp_path / "listed.md", tmp_path / "plain.md"
+    listed.write_text("# Wilbur\n<!-- asked: Do you take amex? -->\nAll of them, and cash.\n")
+    plain.write_text("# Beach\nThe beach is open all day.\n")
+    await knowledge.add([listed, plain])
+    answer = await knowledge.search("do you take amex")
+    assert [passage.text for passage in answer.passages] == ["All of them, and cash.", "The beach is open all day."]
+    assert answer.answerable
+    assert [document.chunks for document in await knowledge.documents()] == [1, 1]
+
+    listed.write_text("# Wilbur\nAll of them, and cash.\n")
+    await knowledge.add([listed])
+    assert not (await knowledge.search("do you take amex")).answerable
+    assert await knowledge.remove(listed.as_posix()) == 1
+
+
+def test_no_question_of_the_labelled_set_is_listed_in_a_document() -> None:
+    labelled = yaml.safe_load(Path(__file__).with_name("questions.yaml").read_text("utf-8"))
+    asked = {entry["q"].lower().strip("?!. ") for entry in labelled["answerable"]}
+    folder = Path(str(resources.files("voice_agent").joinpath("data", "kb")))
+    listed = [
+        question.lower().strip("?!. ")
+        for file in folder.glob("*.md")
+        for chunk in chunk_markdown(file.read_text("utf-8"), "x")
+        for question in chunk.asked
+    ]
+    assert len(listed) > 500
+    assert asked.isdisjoint(listed)
 
 
 async def test_a_bad_file_does_not_keep_the_others_out(knowledge: KnowledgeBase, note: Path) -> None:

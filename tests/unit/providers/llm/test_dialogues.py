@@ -105,6 +105,29 @@ async def test_knowledge_questions_and_going_on_from_them(talk: Conversation) ->
     assert "14 dollars and 95 cents" in express.text
 
 
+async def test_several_go_on_from_the_same_question(talk: Conversation) -> None:
+    await talk.say("how much is shipping")
+    await talk.say("and express?")
+    standard = await talk.say("and standard?")
+    assert standard.calls == [("knowledge_base", {"query": "how much is shipping and standard?"})]
+    assert "5 dollars and 95 cents" in standard.text
+
+
+async def test_it_is_what_was_just_asked_about_and_no_order(talk: Conversation) -> None:
+    await talk.say("do you have express shipping")
+    price = await talk.say("how much is it")
+    assert price.calls == [("knowledge_base", {"query": "do you have express shipping how much is it"})]
+    assert "14 dollars and 95 cents" in price.text
+    assert (await talk.say("where is order 83102")).tools == ["order_status"]
+    assert "$187.50" in (await talk.say("how much is it")).text
+
+
+async def test_a_question_stays_open_while_the_caller_takes_time(talk: Conversation) -> None:
+    await talk.say("where is my order")
+    assert (await talk.say("hang on a minute")).calls == []
+    assert "83102 is on its way" in (await talk.say("the rain jacket")).text
+
+
 async def test_what_the_shop_does_not_know_goes_to_a_human(talk: Conversation) -> None:
     unknown = await talk.say("do you sell car tires")
     assert unknown.tools == ["knowledge_base"]
@@ -136,6 +159,8 @@ async def test_repeat_slower_and_shorter(talk: Conversation) -> None:
 async def test_shorter(talk: Conversation) -> None:
     await talk.say("where is order 83102")
     assert (await talk.say("the short version please")).text == "In short: Order 83102 is on its way with UPS."
+    slower = (await talk.say("slower please")).text
+    assert slower == "Of course, more slowly. Order 8, 3, 1, 0, 2 is on its way with UPS."
 
 
 async def test_continuing_after_an_interruption(talk: Conversation) -> None:

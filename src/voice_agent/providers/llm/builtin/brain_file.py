@@ -39,6 +39,7 @@ FACTS: Mapping[str, frozenset[str] | None] = {
     "last": frozenset({"yes", "no"}),
     "rest": frozenset({"yes", "no"}),
     "words": frozenset({"few", "enough"}),
+    "goes_on": frozenset({"yes", "no"}),
     "verified": frozenset({"yes", "no"}),
     "tool": None,
     "result": frozenset({"ok", "business_error", "denied", "invalid", "failed"}),
@@ -107,7 +108,15 @@ class BrainFile(Entry):
         for section, rules in (("turns", self.turns), ("results", self.results)):
             for index, rule in enumerate(rules):
                 yield from self._rule_problems((section, index), rule, results=section == "results")
-        for needed in ("not_understood", "not_understood_human", "repeat", "failure"):
+        for needed in (
+            "not_understood",
+            "not_understood_human",
+            "repeat",
+            "slowly",
+            "briefly",
+            "take_your_time",
+            "failure",
+        ):
             if needed not in self.templates:
                 yield ("templates",), f"no template {needed!r}: the program itself uses it"
 

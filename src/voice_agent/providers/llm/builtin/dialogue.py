@@ -72,12 +72,20 @@ class Dialogue:
             return result
         return None
 
-    def last_call(self, name: str) -> ToolCall | None:
-        """The newest earlier call of a tool, if no other tool was called since."""
+    def last_calls(self, name: str) -> list[tuple[str, ToolCall]]:
+        """The newest earlier calls of a tool, newest first, as far back as no other tool was called; each with the caller's
+        words that it served."""
+        found: list[tuple[str, ToolCall]] = []
+        pending: list[ToolCall] = []
         for message in reversed(self.before):
             for call in reversed(message.tool_calls):
-                return call if call.name == name else None
-        return None
+                if call.name != name:
+                    return found
+                pending.append(call)
+            if is_spoken_turn(message):
+                found += [(message.text, call) for call in pending]
+                pending = []
+        return found
 
     def calls_so_far(self) -> int:
         return sum(len(message.tool_calls) for message in self.messages)

@@ -59,16 +59,12 @@ def say_items(items: Any) -> str:
 
 
 def say_short_items(items: Any) -> str:
-    """The first item and how many kinds more there are."""
+    """The first item, and whether there are more: enough to tell orders apart."""
     names = item_names(items)
     if not names:
         return ""
     first = _counted(*names[0])
-    if len(names) == 1:
-        return first
-    if len(names) == 2:
-        return f"{first} and {_counted(*names[1])}"
-    return f"{first} and {len(names) - 1} more things"
+    return first if len(names) == 1 else f"{first} and more"
 
 
 def _counted(name: str, quantity: int) -> str:

@@ -37,6 +37,8 @@ _FEW_WORDS = 3  # shorter turns without a known intent are not worth a search
 _POINTING_WORDS = 7  # "no, I meant the one with the tent": longer turns say more than which order is meant
 _MANY_ORDERS = 3  # more than these are not read out
 _LOOK_BACK_TURNS = 4  # how far back the question may lie that "the second one" completes
+_STILL_THE_SUBJECT_TURNS = 2  # thanks, or "what did you say?", may come between a question and what goes on from it
+_QUERY_MAX_CHARS = 500
 _SUMMARY_TURNS = 4
 _YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
 _SLOT = re.compile(r"\{([^{}]*)\}")
@@ -180,12 +182,11 @@ class BuiltinLanguageModel:
         for message in dialogue.before:
             book = book.after(message, self._brain.references)
         last = dialogue.last_agent()
-        asked = self._phrases.question_in(last.text, cut=last.interrupted) if last else ""
-        if not asked:
-            asked = request.open_question.value
+        asked = self._asked(dialogue) or request.open_question.value
         pick = book.pick(task.text, self._brain.references)
         intent = self._yes_or_no(task, pick, request) or await self._carried(dialogue, task, pick, asked)
         last_text = self._without_repeat(last.text) if last else ""
+        earlier = self._question_before(dialogue, task)
         rest = await self._rest(dialogue, intent, request)
         facts = {
             "intent": intent,
@@ -196,13 +197,14 @@ class BuiltinLanguageModel:
             "misses": self._misses(dialogue),
             "last": "yes" if last_text else "no",
             "rest": "yes" if rest else "no",
-            "words": "few" if len(task.text.split()) < _FEW_WORDS else "enough",
+            "words": "few" if len(task.text.split()) < _FEW_WORDS and not earlier else "enough",
+            "goes_on": "yes" if earlier else "no",
             "verified": "yes" if dialogue.verified else "no",
         }
         values = {
             **_order_values(pick),
             "order_id": pick.number,
-            "query": self._query(dialogue, task),
+            "query": f"{earlier} {task.text}".strip()[:_QUERY_MAX_CHARS],
             "last": last_text,
             "last_slow": re.sub(r"\d{4,}", lambda m: ", ".join(m[0]), last_text),
             "last_short": next(iter(split_sentences(last_text)), ""),
@@ -227,7 +229,7 @@ class BuiltinLanguageModel:
             return task.intent
         short = len(task.text.split()) <= _POINTING_WORDS
         which = asked in ("which_order", OpenQuestion.ORDER_NUMBER.value)
-        goes_on = which or re.search(self._brain.follow_up, task.text.lower()) is not None
+        goes_on = which or self._goes_on(task.text)
         speaks_of_other_things = entry is not None and not entry.social and not (goes_on and short)
         by_chance = pick.number and not pick.orders and not which and _YEAR.fullmatch(pick.number)
         if not pick.is_pointing or speaks_of_other_things or by_chance or not (short or pick.number):
@@ -284,22 +286,40 @@ class BuiltinLanguageModel:
             count += 1
         return ("none", "once")[count] if count < 2 else "often"
 
+    def _asked(self, dialogue: Dialogue) -> str:
+        """What the agent asked last; it stays open while the caller is only given time."""
+        last = dialogue.last_agent()
+        if last is None:
+            return ""
+        for text in dialogue.agent_texts():
+            if not self._phrases.spoken_as("take_your_time", text):
+                return self._phrases.question_in(text, cut=last.interrupted)
+        return ""
+
     def _without_repeat(self, text: str) -> str:
         """The words themselves, where the agent had repeated them ("I said: …")."""
-        match = self._phrases.spoken_as("repeat", text)
-        return match[1] if match and match.lastindex else text
+        for name in ("repeat", "slowly", "briefly"):
+            match = self._phrases.spoken_as(name, text)
+            if match and match.lastindex:
+                return match[1]
+        return text
 
-    def _query(self, dialogue: Dialogue, task: Task) -> str:
-        """The question for the knowledge base; "and for tents?" goes on from the question before."""
-        if re.search(self._brain.follow_up, task.text.lower()):
-            earlier = dialogue.last_call("knowledge_base")
-            if earlier is not None:
-                try:
-                    before = str(json.loads(earlier.arguments).get("query", ""))
-                except ValueError:
-                    before = ""
-                return f"{before} {task.text}".strip()[:500]
-        return task.text[:500]
+    def _question_before(self, dialogue: Dialogue, task: Task) -> str:
+        """The question from which words like "and for tents?" go on: the one just asked, or, where that went on as well,
+        the one it went on from. "" where the words stand for themselves."""
+        if not self._goes_on(task.text):
+            return ""
+        calls = dialogue.last_calls("knowledge_base")
+        if not calls or calls[0][0] not in dialogue.earlier_turns()[:_STILL_THE_SUBJECT_TURNS]:
+            return ""
+        words, call = next((pair for pair in calls if not self._goes_on(pair[0])), calls[-1])
+        try:
+            return str(json.loads(call.arguments).get("query", ""))
+        except ValueError:
+            return words
+
+    def _goes_on(self, text: str) -> bool:
+        return re.search(self._brain.follow_up, text.lower()) is not None
 
     def _summary(self, dialogue: Dialogue, book: OrderBook) -> str:
         turns = [dialogue.text, *dialogue.earlier_turns()][:_SUMMARY_TURNS]
