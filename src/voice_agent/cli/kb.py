@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from voice_agent.config import load_settings
 from voice_agent.errors import VoiceAgentError
 from voice_agent.models import KnowledgeAnswer
-from voice_agent.rag.pipeline import IngestReport, KnowledgeBase
+
+if TYPE_CHECKING:  # what a command needs is imported when it runs, so that --help is instant
+    from voice_agent.rag.pipeline import IngestReport, KnowledgeBase
 
 T = TypeVar("T")
 
@@ -81,6 +82,7 @@ def remove(
 def _with_knowledge(work: Callable[[KnowledgeBase], Awaitable[T]]) -> T:
     """Runs ``work`` on the configured knowledge base; an error of ours becomes one line and exit code 1."""
     from voice_agent.app import open_knowledge_base
+    from voice_agent.config import load_settings
 
     async def run() -> T:
         async with open_knowledge_base(load_settings()) as knowledge:
