@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voice_agent.conversation.locales import LocaleProfile, Prompts
+from voice_agent.conversation.locale_data.profile import LocaleProfile, Prompts
 
 PROFILE = LocaleProfile(
     tag="en-US",

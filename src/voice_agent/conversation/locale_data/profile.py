@@ -1,0 +1,49 @@
+"""What a locale consists of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What the agent says of its own accord. Each is one or more segments; ``{…}`` fields are filled by the machine."""
+
+    greeting: tuple[str, ...]
+    ask_pin: tuple[str, ...]
+    ask_pin_again: tuple[str, ...]
+    pin_accepted: str
+    pin_wrong: tuple[str, ...]
+    pin_incomplete: tuple[str, ...]  # {expected}
+    pin_locked: tuple[str, ...]
+    pin_unavailable: tuple[str, ...]
+    blocked: tuple[str, ...]
+    abuse: tuple[str, ...]
+    timeout: tuple[str, ...]
+    failure: tuple[str, ...]
+    not_heard: tuple[str, ...]
+    still_there: tuple[str, ...]
+    idle_goodbye: tuple[str, ...]
+    session_over: tuple[str, ...]
+    handover_connected: tuple[str, ...]
+    handover_callback: tuple[str, ...]  # {reference}
+    handover_failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LocaleProfile:
+    """One row. ``tag`` is a BCP 47 tag; word sets are lower case, without punctuation."""
+
+    tag: str
+    name: str
+    asr_language: str
+    asr_hints: tuple[str, ...]
+    voice: str
+    system_prompt: str
+    prompts: Prompts
+    backchannels: frozenset[str]
+    hesitations: frozenset[str]
+    open_endings: frozenset[str]
+    stop_words: frozenset[str]
+    yes_no_words: frozenset[str]
+    digit_words: frozenset[str]
