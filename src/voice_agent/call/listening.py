@@ -38,7 +38,7 @@ BACKLOG_S = 10.0
 HOPS_PER_STEP = 4
 
 Heard = SpeechStarted | SpeechStopped | TranscriptPartial | TranscriptFinal | TurnScored | StageFailed
-Redact = Callable[[UtteranceId, str], tuple[str, int]]
+Redact = Callable[[Partial | Final], tuple[str, int]]
 
 
 class Listening:
@@ -171,7 +171,7 @@ class Listening:
                 self._recognizer = None
 
     def _relay(self, event: Partial | Final) -> None:
-        text, secret_digits = self._redact(event.utterance_id, event.text)
+        text, secret_digits = self._redact(event)
         if isinstance(event, Partial):
             self._post(TranscriptPartial(event.utterance_id, text, secret_digits))
         else:

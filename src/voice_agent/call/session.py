@@ -59,10 +59,11 @@ from voice_agent.conversation.locales import LocaleProfile, resolve_locale
 from voice_agent.conversation.machine import CallMachine
 from voice_agent.conversation.states import CallState
 from voice_agent.errors import ProviderError, ProviderFault
-from voice_agent.models import CallId, Message, ReplyId, SecretOutcome, UtteranceId
+from voice_agent.models import CallId, Message, ReplyId, SecretOutcome
 from voice_agent.observability.event_log import EventLog, mask_entry
 from voice_agent.observability.pii import mask
 from voice_agent.observability.record import RecordSink
+from voice_agent.providers.asr.base import Final, Partial
 from voice_agent.tools.base import ToolContext
 
 # A call makes some tens of events a second; a backlog like this means that the loop has lost it.
@@ -283,9 +284,13 @@ class CallSession:
     def _post_masked(self, event: EventT) -> None:
         self.post(mask_entry(event))
 
-    def _redact(self, utterance_id: UtteranceId, text: str) -> tuple[str, int]:
+    def _redact(self, heard: Partial | Final) -> tuple[str, int]:
         return self._vault.hear(
-            utterance_id, text, collecting=self._machine.collecting_secret, unverified=not self._machine.verified
+            heard.utterance_id,
+            heard.text,
+            partial=isinstance(heard, Partial),
+            collecting=self._machine.collecting_secret,
+            unverified=not self._machine.verified,
         )
 
     # Tasks

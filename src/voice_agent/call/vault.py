@@ -15,6 +15,8 @@ from voice_agent.conversation.spoken_forms.heard import normalise_heard
 from voice_agent.models import UtteranceId
 
 _KEYS = "keys"
+# A partial with this many words and no digit among them is no PIN in the making.
+_CLEAR_WORDS = 3
 
 # "order number is …", also "order number, a 3102": recognisers hear "eight" as "a".
 _ORDER_BEFORE = re.compile(r"\border(?:\s+(?:number|no|id|is|it's|a))*[\s.,:#]*(?:\ba\s*)?$", re.IGNORECASE)
@@ -32,13 +34,17 @@ class SecretVault:
     def __repr__(self) -> str:
         return "SecretVault(…)"
 
-    def hear(self, utterance_id: UtteranceId, text: str, *, collecting: bool, unverified: bool) -> tuple[str, int]:
+    def hear(
+        self, utterance_id: UtteranceId, text: str, *, partial: bool, collecting: bool, unverified: bool
+    ) -> tuple[str, int]:
         """The text as it may go on, and how many digits of a secret were taken out of it.
 
-        A later text of the same utterance replaces what an earlier one left here.
+        A later text of the same utterance replaces what an earlier one left here. The first words of a ``partial`` while a
+        secret is collected are withheld: "fort" may become "forty-two".
         """
         if collecting:
-            return self._collect(utterance_id, text)
+            heard, digits = self._collect(utterance_id, text)
+            return ("" if partial and not digits and len(heard.split()) < _CLEAR_WORDS else heard), digits
         return self._mask(normalise_heard(self._without_codes(text, unverified=unverified))), 0
 
     def _collect(self, utterance_id: UtteranceId, text: str) -> tuple[str, int]:

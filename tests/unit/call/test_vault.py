@@ -11,6 +11,18 @@ from voice_agent.observability.pii import mask
 FIRST, SECOND = UtteranceId(1), UtteranceId(2)
 
 
+def hear(
+    vault: SecretVault,
+    utterance_id: UtteranceId,
+    spoken: str,
+    *,
+    collecting: bool,
+    unverified: bool,
+    partial: bool = False,
+) -> tuple[str, int]:
+    return vault.hear(utterance_id, spoken, partial=partial, collecting=collecting, unverified=unverified)
+
+
 @pytest.fixture
 def vault() -> SecretVault:
     return SecretVault(secret_digits=4, mask=mask)
@@ -28,7 +40,7 @@ def vault() -> SecretVault:
     ],
 )
 def test_a_spoken_pin_is_kept_and_replaced(vault: SecretVault, spoken: str) -> None:
-    text, digits = vault.hear(FIRST, spoken, collecting=True, unverified=True)
+    text, digits = hear(vault, FIRST, spoken, collecting=True, unverified=True)
     assert digits == 4
     assert vault.secret() == "4271"
     assert "[PIN]" in text
@@ -37,15 +49,15 @@ def test_a_spoken_pin_is_kept_and_replaced(vault: SecretVault, spoken: str) -> N
 
 
 def test_two_halves_make_one_secret_and_a_better_final_replaces_its_own(vault: SecretVault) -> None:
-    vault.hear(FIRST, "four", collecting=True, unverified=True)
-    vault.hear(FIRST, "four two", collecting=True, unverified=True)
-    vault.hear(SECOND, "seven one", collecting=True, unverified=True)
+    hear(vault, FIRST, "four", collecting=True, unverified=True)
+    hear(vault, FIRST, "four two", collecting=True, unverified=True)
+    hear(vault, SECOND, "seven one", collecting=True, unverified=True)
     assert vault.secret() == "4271"
 
 
 def test_a_complete_second_try_wins_over_an_incomplete_first(vault: SecretVault) -> None:
-    vault.hear(FIRST, "four two", collecting=True, unverified=True)
-    vault.hear(SECOND, "9 0 3 6", collecting=True, unverified=True)
+    hear(vault, FIRST, "four two", collecting=True, unverified=True)
+    hear(vault, SECOND, "9 0 3 6", collecting=True, unverified=True)
     assert vault.secret() == "9036"
 
 
@@ -58,9 +70,9 @@ def test_keys_and_discarding(vault: SecretVault) -> None:
 
 
 def test_outside_of_collecting_words_become_values_and_personal_data_placeholders(vault: SecretVault) -> None:
-    text, digits = vault.hear(FIRST, "order eight three one zero two please", collecting=False, unverified=True)
+    text, digits = hear(vault, FIRST, "order eight three one zero two please", collecting=False, unverified=True)
     assert (text, digits) == ("order 83102 please", 0)
-    text, _ = vault.hear(FIRST, "my card is 4111 1111 1111 1111", collecting=False, unverified=False)
+    text, _ = hear(vault, FIRST, "my card is 4111 1111 1111 1111", collecting=False, unverified=False)
     assert "4111" not in text
 
 
@@ -69,7 +81,7 @@ def test_outside_of_collecting_words_become_values_and_personal_data_placeholder
     ["Four two seven one.", "okay it's four two seven one", "the code is 4 2 7 1", "It's 4271.", "4271 please"],
 )
 def test_a_pin_said_unasked_by_an_unknown_caller_is_withheld(vault: SecretVault, spoken: str) -> None:
-    text, digits = vault.hear(FIRST, spoken, collecting=False, unverified=True)
+    text, digits = hear(vault, FIRST, spoken, collecting=False, unverified=True)
     assert not any(word in text.lower() for word in ("four", "seven", "4", "7"))
     assert "[PIN]" in text
     assert digits == 0
@@ -78,41 +90,48 @@ def test_a_pin_said_unasked_by_an_unknown_caller_is_withheld(vault: SecretVault,
 
 def test_ordinary_words_survive_while_a_secret_is_awaited(vault: SecretVault) -> None:
     for spoken in ("I want to talk to a human", "one moment please", "no one told me about that"):
-        text, digits = vault.hear(FIRST, spoken, collecting=True, unverified=True)
+        text, digits = hear(vault, FIRST, spoken, collecting=True, unverified=True)
         assert (text, digits) == (spoken, 0)
 
 
 def test_an_order_number_beside_a_pin_stays(vault: SecretVault) -> None:
-    text, _ = vault.hear(FIRST, "order 83102, my code is 4271", collecting=False, unverified=True)
+    text, _ = hear(vault, FIRST, "order 83102, my code is 4271", collecting=False, unverified=True)
     assert "83102" in text
     assert "4271" not in text
 
 
 def test_the_right_pin_is_withheld_for_the_rest_of_the_call(vault: SecretVault) -> None:
     vault.accept("4271")
-    text, digits = vault.hear(
-        FIRST, "that was four two seven one, and order 8 3 1 0 2", collecting=False, unverified=False
+    text, digits = hear(
+        vault, FIRST, "that was four two seven one, and order 8 3 1 0 2", collecting=False, unverified=False
     )
     assert (digits, "[PIN]" in text, "83102" in text) == (0, True, True)
     assert "4271" not in text.replace(" ", "")
-    assert vault.hear(FIRST, "I paid 9036", collecting=False, unverified=False)[0] == "I paid 9036"
+    assert hear(vault, FIRST, "I paid 9036", collecting=False, unverified=False)[0] == "I paid 9036"
     vault.close()
-    assert vault.hear(FIRST, "it is 4271", collecting=False, unverified=False)[0] == "it is 4271"
+    assert hear(vault, FIRST, "it is 4271", collecting=False, unverified=False)[0] == "it is 4271"
 
 
 def test_keys_and_words_are_joined_in_the_order_they_came(vault: SecretVault) -> None:
     vault.press("4")
     vault.press("2")
-    vault.hear(FIRST, "seven one", collecting=True, unverified=True)
+    hear(vault, FIRST, "seven one", collecting=True, unverified=True)
     assert vault.secret() == "4271"
 
 
 def test_a_correction_voids_what_came_before(vault: SecretVault) -> None:
-    vault.hear(FIRST, "four two", collecting=True, unverified=True)
-    vault.hear(SECOND, "sorry no four three", collecting=True, unverified=True)
+    hear(vault, FIRST, "four two", collecting=True, unverified=True)
+    hear(vault, SECOND, "sorry no four three", collecting=True, unverified=True)
     assert vault.secret() == "43"
 
 
 @pytest.mark.parametrize("spoken", ["order 3102", "my order number is 3102", "order number, a 3102 will get here"])
 def test_a_short_order_number_that_is_called_one_stays(vault: SecretVault, spoken: str) -> None:
-    assert "3102" in vault.hear(FIRST, spoken, collecting=False, unverified=True)[0]
+    assert "3102" in hear(vault, FIRST, spoken, collecting=False, unverified=True)[0]
+
+
+def test_the_first_words_of_a_partial_are_withheld_while_a_secret_is_awaited(vault: SecretVault) -> None:
+    assert hear(vault, FIRST, "Fort,", collecting=True, unverified=True, partial=True) == ("", 0)
+    assert hear(vault, FIRST, "Forty-two", collecting=True, unverified=True, partial=True) == ("[PIN]", 2)
+    assert hear(vault, SECOND, "I do not know it", collecting=True, unverified=True, partial=True)[0]
+    assert hear(vault, SECOND, "No idea.", collecting=True, unverified=True)[0] == "No idea."
