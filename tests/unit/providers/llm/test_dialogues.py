@@ -101,7 +101,7 @@ async def test_knowledge_questions_and_going_on_from_them(talk: Conversation) ->
     cost = await talk.say("how much is shipping")
     assert "5 dollars and 95 cents" in cost.text
     express = await talk.say("and express?")
-    assert express.calls == [("knowledge_base", {"query": "how much is shipping and express?"})]
+    assert express.calls == [("knowledge_base", {"query": "how much is shipping express?"})]
     assert "14 dollars and 95 cents" in express.text
 
 
@@ -109,8 +109,15 @@ async def test_several_go_on_from_the_same_question(talk: Conversation) -> None:
     await talk.say("how much is shipping")
     await talk.say("and express?")
     standard = await talk.say("and standard?")
-    assert standard.calls == [("knowledge_base", {"query": "how much is shipping and standard?"})]
+    assert standard.calls == [("knowledge_base", {"query": "how much is shipping standard?"})]
     assert "5 dollars and 95 cents" in standard.text
+
+
+async def test_a_long_question_goes_on_as_its_subject(talk: Conversation) -> None:
+    await talk.say("hi there i was wondering if you could tell me how much it would be to have things shipped to me")
+    express = await talk.say("and by express?")
+    assert express.calls == [("knowledge_base", {"query": "Shipping costs by express?"})]
+    assert "14 dollars and 95 cents" in express.text
 
 
 async def test_it_is_what_was_just_asked_about_and_no_order(talk: Conversation) -> None:
@@ -177,6 +184,22 @@ async def test_a_new_question_after_an_interruption_is_answered(talk: Conversati
     turn = await talk.say("what are your opening hours")
     assert turn.tools == ["knowledge_base"]
     assert "Monday to Saturday" in turn.text
+
+
+async def test_thanks_into_the_goodbye_still_ends_the_call(talk: Conversation) -> None:
+    assert (await talk.say("no, that's all")).tools == ["end_call"]
+    talk.interrupt(heard_words=3)
+    thanks = await talk.say("thank you")
+    assert thanks.tools == ["end_call"]
+    talk.interrupt(heard_words=3)
+    assert (await talk.say("wait, how much is express shipping")).tools == ["knowledge_base"]
+    assert (await talk.say("thank you")).tools == []
+
+
+async def test_a_plea_for_help_beside_a_question_gets_no_answer_of_its_own(talk: Conversation) -> None:
+    turn = await talk.say("Hi, I have a question about shipping. What can you do for me? How much is express shipping?")
+    assert "14 dollars and 95 cents" in turn.text
+    assert "look up your orders" not in turn.text
 
 
 async def test_not_understood_three_times_offers_a_human(talk: Conversation) -> None:

@@ -40,6 +40,7 @@ FACTS: Mapping[str, frozenset[str] | None] = {
     "rest": frozenset({"yes", "no"}),
     "words": frozenset({"few", "enough"}),
     "goes_on": frozenset({"yes", "no"}),
+    "parting": frozenset({"yes", "no"}),
     "verified": frozenset({"yes", "no"}),
     "tool": None,
     "result": frozenset({"ok", "business_error", "denied", "invalid", "failed"}),
@@ -90,6 +91,7 @@ class BrainFile(Entry):
     intents: Mapping[str, IntentEntry]
     references: tuple[ReferenceEntry, ...]
     follow_up: Text
+    follow_up_joint: Text
     questions: Mapping[str, Variants]
     templates: Mapping[str, Variants]
     turns: tuple[RuleEntry, ...]
@@ -127,7 +129,10 @@ class BrainFile(Entry):
         return Phrasebook(self.templates, self.questions, filters)
 
     def _pattern_problems(self) -> Iterator[tuple[Place, str]]:
-        patterns: list[tuple[Place, str]] = [(("follow_up",), self.follow_up)]
+        patterns: list[tuple[Place, str]] = [
+            (("follow_up",), self.follow_up),
+            (("follow_up_joint",), self.follow_up_joint),
+        ]
         patterns += [(("references", n, "pattern"), entry.pattern) for n, entry in enumerate(self.references)]
         for place, pattern in patterns:
             try:

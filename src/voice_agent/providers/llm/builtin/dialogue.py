@@ -87,6 +87,16 @@ class Dialogue:
                 pending = []
         return found
 
+    def best_title(self, call: ToolCall) -> str:
+        """The title of the document that a search found best."""
+        for message in self.messages:
+            result = message.tool_result
+            if result is not None and result.call_id == call.call_id:
+                passages = result.data.get("passages")
+                if isinstance(passages, list) and passages and isinstance(passages[0], Mapping):
+                    return str(passages[0].get("title", "")).partition(":")[0]
+        return ""
+
     def calls_so_far(self) -> int:
         return sum(len(message.tool_calls) for message in self.messages)
 

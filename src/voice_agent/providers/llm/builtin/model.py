@@ -38,6 +38,7 @@ _POINTING_WORDS = 7  # "no, I meant the one with the tent": longer turns say mor
 _MANY_ORDERS = 3  # more than these are not read out
 _LOOK_BACK_TURNS = 4  # how far back the question may lie that "the second one" completes
 _STILL_THE_SUBJECT_TURNS = 2  # thanks, or "what did you say?", may come between a question and what goes on from it
+_SHORT_QUESTION_WORDS = 8  # a longer one would drown the few words that go on from it; its document's title does not
 _QUERY_MAX_CHARS = 500
 _SUMMARY_TURNS = 4
 _YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
@@ -199,12 +200,13 @@ class BuiltinLanguageModel:
             "rest": "yes" if rest else "no",
             "words": "few" if len(task.text.split()) < _FEW_WORDS and not earlier else "enough",
             "goes_on": "yes" if earlier else "no",
+            "parting": "yes" if self._is_parting(dialogue) else "no",
             "verified": "yes" if dialogue.verified else "no",
         }
         values = {
             **_order_values(pick),
             "order_id": pick.number,
-            "query": f"{earlier} {task.text}".strip()[:_QUERY_MAX_CHARS],
+            "query": self._query(earlier, task.text)[:_QUERY_MAX_CHARS],
             "last": last_text,
             "last_slow": re.sub(r"\d{4,}", lambda m: ", ".join(m[0]), last_text),
             "last_short": next(iter(split_sentences(last_text)), ""),
@@ -304,6 +306,12 @@ class BuiltinLanguageModel:
                 return match[1]
         return text
 
+    def _is_parting(self, dialogue: Dialogue) -> bool:
+        """The agent was saying goodbye when the caller spoke again."""
+        last = dialogue.last_agent()
+        said = dialogue.last_calls("end_call")
+        return bool(last and said and said[0][0] in dialogue.earlier_turns()[:1])
+
     def _question_before(self, dialogue: Dialogue, task: Task) -> str:
         """The question from which words like "and for tents?" go on: the one just asked, or, where that went on as well,
         the one it went on from. "" where the words stand for themselves."""
@@ -314,9 +322,16 @@ class BuiltinLanguageModel:
             return ""
         words, call = next((pair for pair in calls if not self._goes_on(pair[0])), calls[-1])
         try:
-            return str(json.loads(call.arguments).get("query", ""))
+            asked = str(json.loads(call.arguments).get("query", ""))
         except ValueError:
-            return words
+            asked = words
+        if len(asked.split()) > _SHORT_QUESTION_WORDS:
+            asked = dialogue.best_title(call) or asked
+        return asked.rstrip(" ?.!,")
+
+    def _query(self, earlier: str, text: str) -> str:
+        """One question: "How much is shipping?" "And to Canada?" → "How much is shipping to Canada?"."""
+        return f"{earlier} {re.sub(self._brain.follow_up_joint, '', text, flags=re.IGNORECASE)}" if earlier else text
 
     def _goes_on(self, text: str) -> bool:
         return re.search(self._brain.follow_up, text.lower()) is not None
