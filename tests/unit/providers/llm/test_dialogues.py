@@ -202,6 +202,13 @@ async def test_a_plea_for_help_beside_a_question_gets_no_answer_of_its_own(talk:
     assert "look up your orders" not in turn.text
 
 
+async def test_what_should_i_do_belongs_to_the_trouble_told_before(talk: Conversation) -> None:
+    await talk.say("my card for the payment is no longer valid")
+    turn = await talk.say("What should I do?")
+    assert turn.calls == [("knowledge_base", {"query": "my card for the payment is no longer valid What should I do?"})]
+    assert "look up your orders" not in turn.text
+
+
 async def test_not_understood_three_times_offers_a_human(talk: Conversation) -> None:
     first = await talk.say("blah")
     second = await talk.say("gloop gloop")
