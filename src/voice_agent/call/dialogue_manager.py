@@ -22,7 +22,7 @@ from voice_agent.conversation.events import (
 from voice_agent.conversation.sentences import SentenceSegmenter
 from voice_agent.models import Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.llm.base import LlmEvent, LlmRequest, TextDelta, ToolCallRequested
-from voice_agent.tools.base import ToolContext
+from voice_agent.tools.base import IdentityLevel, ToolContext
 
 # After these the call takes another course than this answer: the machine decides what is said.
 _CALL_TOOLS = frozenset({"transfer_to_human", "end_call"})
@@ -31,7 +31,8 @@ Posted = LlmStarted | LlmFinished | ToolStarted | ToolReturned
 
 
 class DialogueManager:
-    """Writes one reply. ``mask`` is applied to tool results before anyone sees them."""
+    """Writes one reply. ``mask`` is applied to tool results before they become events, and before the
+    model sees those that are not public."""
 
     def __init__(
         self,
@@ -104,7 +105,12 @@ class DialogueManager:
         result = await self._services.router.run(call, self._context)
         returned = self._mask(ToolReturned(reply_id, result))
         self._post(returned)
-        return returned.result
+        return result if self._is_public(call.name) else returned.result
+
+    def _is_public(self, tool_name: str) -> bool:
+        """What anyone may read is no personal data: the shop's own e-mail address must be spoken as it is."""
+        tool = self._services.tools.find(tool_name)
+        return tool is not None and tool.read_only and tool.identity is IdentityLevel.NONE
 
 
 def _changes_course(result: ToolResult) -> bool:

@@ -370,3 +370,22 @@ def test_a_raw_connection_error_of_a_vendor_is_an_apology_not_the_end() -> None:
 
     caller = call(scene, World(rounds=[[ConnectionResetError("reset by peer")]]))
     assert caller.last("say").purpose == "fallback"
+
+
+@pytest.mark.parametrize("identity", list(IdentityLevel))
+def test_public_answers_reach_the_model_as_they_are_and_personal_ones_masked(identity: IdentityLevel) -> None:
+    async def handle(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        return ToolAnswer({"text": "Write to care@shop.example."})
+
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        for key in "4271":
+            caller.session.press(key)
+        await caller.listens(4)
+        await caller.says("How do I reach you?")
+        await caller.listens(3)
+
+    caller = call(scene, World(rounds=[asks_tool("look"), answer("By mail.")]), tool("look", handle, identity=identity))
+    seen = caller.world.requests[1].messages[-1].tool_result.data["text"]
+    assert ("care@shop.example" in seen) is (identity is IdentityLevel.NONE)
+    assert "care@shop.example" not in repr([record.entry for record in caller.records])
