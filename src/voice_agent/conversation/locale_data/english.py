@@ -47,8 +47,8 @@ PROFILE = LocaleProfile(
         "mm-hmm|mm hmm|mhm|mm|mmm|mmhmm|hmm|hm|uh-huh|uh huh|aha|ah|oh|okay|ok|right|sure|yeah|yes|yep|yup|i see|"
         "got it|all right|alright|good|great|cool|fine|huh|uh|um|wow|nice|of course|i understand|mhmm|hmmm|"
         "yeah yeah|okay okay|oh okay|oh i see|uhhuh|"
-        # What recognisers make of "mm-hmm".
-        "mama|mum|mom|hum|ham|amen|m|h".split("|")
+        # What recognisers make of "mm-hmm" and "uh-huh".
+        "mama|mum|mom|hum|ham|amen|m|h|eh|ha".split("|")
     ),
     hesitations=frozenset(
         "um|uh|er|erm|hmm|let me see|let me think|let me check|hold on|hang on|one moment|just a moment|one second|"

@@ -53,7 +53,7 @@ def test_words_stop_the_agent_and_history_holds_what_was_heard() -> None:
     assert driver.last(c.CommitTurn).text == "but what about shoes?"
 
 
-@pytest.mark.parametrize("text", ["Mm-hmm.", "Okay.", "Right.", "", "Uh-huh."])
+@pytest.mark.parametrize("text", ["Mm-hmm.", "Okay.", "Right.", "", "Uh-huh.", "Eh-ha!"])
 def test_a_backchannel_or_a_cough_only_pauses(text: str) -> None:
     driver = answering()
     driver.wait(1.5)
