@@ -16,6 +16,7 @@ from voice_agent.conversation.endpointing import words_of
 from voice_agent.conversation.events import SecretChecked, TransferFinished, TurnUnderstood
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
 from voice_agent.conversation.machine.timers import Timer
+from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER
 from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState, CallState, CallTrigger
 from voice_agent.models import (
     CallOutcome,
@@ -28,7 +29,6 @@ from voice_agent.models import (
     TurnId,
 )
 
-SECRET_PLACEHOLDER = "[PIN]"  # noqa: S105 - what stands in a transcript instead of the secret
 # A remark this short while a PIN is awaited ("hello?", "what?") gets the question again, not an answer.
 _SHORT_REMARK_WORDS = 3
 _ASKS_TO_REPEAT_PIN_AT_MOST = 2
@@ -170,7 +170,7 @@ class Decisions:
             ctx.timers.clear(Timer.SECRET)
             ctx.secret.digits = 0
             ctx.secret.turn_id = turn_id
-            ctx.history.add_caller(SECRET_PLACEHOLDER, aside=True)
+            ctx.history.add_caller(PLACEHOLDER, aside=True)
             ctx.checking_secret = True
             ctx.move_agent(AgentTrigger.THINK)
             ctx.emit(CheckSecret(expected))
