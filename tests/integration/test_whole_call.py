@@ -130,8 +130,13 @@ def _spellings() -> re.Pattern[str]:
     return re.compile(rf"(?<![0-9A-Za-z.])(?:{one_by_one}|{pairs})(?![0-9A-Za-z])", re.IGNORECASE)
 
 
+_TIME = re.compile(r"\d+\.\d+")
+
+
 def _found(text: str) -> list[str]:
-    return [text[max(0, m.start() - 60) : m.end() + 60] for m in _spellings().finditer(text)]
+    """Where the PIN stands, with what is around it. A decimal number is a time or a measure, and speech has none."""
+    matches = (match for match in _spellings().finditer(text) if not _TIME.fullmatch(match.group()))
+    return [text[max(0, match.start() - 60) : match.end() + 60] for match in matches]
 
 
 def test_the_search_itself_finds_every_spelling() -> None:
@@ -141,10 +146,11 @@ def test_the_search_itself_finds_every_spelling() -> None:
         "4-2-7-1",
         "four two seven one",
         "Four, two, seven, one.",
+        "4. 2. 7. 1.",
         "forty-two seventy-one",
     ):
         assert _found(f"text: {spelling}"), spelling
-    for other in ("order 84271", "0.4271", "a4271b", "four two"):
+    for other in ("order 84271", "0.4271", "a4271b", "four two", '"t":4.271,', "21:31:42.71Z"):
         assert not _found(f"text: {other}"), other
 
 
