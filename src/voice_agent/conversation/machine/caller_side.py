@@ -1,27 +1,20 @@
 """The caller's side of a turn: speech, words and keys, until the turn is committed, merged or dropped.
 
-Joint rules with the agent's side:
-1. Speech over a speaking agent *contests* its reply: after ``pause_s`` the playout pauses; the verdict of
-   ``barge_in.judge`` then stops the reply for good or lets it go on where it paused.
-2. Speech while the agent thinks holds the coming audio back at once; if it is real, the caller goes on with the same
-   turn: the pending answer is dropped and the earlier words are carried into this turn.
-3. A reply that is not interruptible is never contested; what was said over it is dropped.
+Speech over the agent is ``contest``'s matter; here it ends in a turn, or is let pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from voice_agent.conversation.barge_in import BargeInDecision, Verdict, judge
+from voice_agent.conversation.barge_in import Verdict
 from voice_agent.conversation.commands import (
-    CancelReason,
     CommitTurn,
     DropTurn,
     FinaliseTranscript,
     OpenTurn,
     ResumePlayout,
     ScoreTurn,
-    StopForBargeIn,
 )
 from voice_agent.conversation.endpointing import needed_silence
 from voice_agent.conversation.events import (
@@ -32,11 +25,10 @@ from voice_agent.conversation.events import (
     TranscriptPartial,
     TurnScored,
 )
+from voice_agent.conversation.machine.contest import Contest
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
 from voice_agent.conversation.machine.timers import TURN_TIMERS, Timer
-from voice_agent.conversation.questions import open_question
-from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState, CallerTrigger, CallState
-from voice_agent.models import OpenQuestion
+from voice_agent.conversation.states import AgentState, CallerState, CallerTrigger, CallState
 
 OnCommit = Callable[[CallerTurn, float], None]
 OnUnheard = Callable[[float], None]
@@ -50,8 +42,9 @@ _RECHECK_S = 0.1
 class CallerSide:
     """Handlers of the caller's events; ``on_commit`` receives each finished turn, ``on_unheard`` speech without words."""
 
-    def __init__(self, context: CallContext, on_commit: OnCommit, on_unheard: OnUnheard) -> None:
+    def __init__(self, context: CallContext, contest: Contest, on_commit: OnCommit, on_unheard: OnUnheard) -> None:
         self._ctx = context
+        self._contest = contest
         self._on_commit = on_commit
         self._on_unheard = on_unheard
 
@@ -68,19 +61,7 @@ class CallerSide:
         turn.onset_at = now - event.voiced_s
         turn.has_final = False
         turn.score = None
-        if ctx.agent is AgentState.IDLE or ctx.checking_secret:
-            return
-        turn.over_agent = turn.over_agent or ctx.agent is AgentState.SPEAKING
-        if ctx.reply is not None and not ctx.reply.interruptible:
-            return
-        turn.contest = True
-        if ctx.agent is AgentState.THINKING:
-            ctx.timers.clear(Timer.TURN_TIMEOUT)
-            if ctx.reply is not None:
-                ctx.pause_reply(ctx.reply)
-        else:
-            ctx.timers.set(Timer.BARGE_PAUSE, turn.onset_at + ctx.settings.barge_in.pause_s)
-        ctx.timers.set(Timer.BARGE_COMMIT, turn.onset_at + ctx.settings.barge_in.commit_s)
+        self._contest.begin(turn, now)
 
     def speech_stopped(self, event: SpeechStopped, now: float) -> None:
         ctx = self._ctx
@@ -100,7 +81,7 @@ class CallerSide:
             turn.text = event.text
             turn.secret_digits = event.secret_digits
             if turn.contest:
-                self._weigh(turn, now)
+                self._contest.weigh(turn, now)
 
     def final(self, event: TranscriptFinal, now: float) -> None:
         turn = self._current(event.utterance_id)
@@ -142,7 +123,7 @@ class CallerSide:
         ctx.timers.clear(Timer.IDLE)
         turn = ctx.turn or self._open_turn(now)
         if ctx.agent is not AgentState.IDLE:
-            self._interrupt(turn, "keypad", now)
+            self._contest.interrupt(turn, "keypad", now)
         if event.key == "*":
             turn.keys = ""
         elif event.key != "#":
@@ -162,19 +143,6 @@ class CallerSide:
                 self._drop(ctx.turn, "no_keys", now)
 
     # Timers
-
-    def pause_due(self, now: float) -> None:
-        ctx = self._ctx
-        if ctx.turn is not None and ctx.turn.contest and ctx.reply is not None:
-            ctx.reply.advance(ctx.reply.heard_by(now), now)
-            ctx.pause_reply(ctx.reply)
-
-    def verdict_due(self, now: float) -> None:
-        turn = self._ctx.turn
-        if turn is not None and turn.contest:
-            self._weigh(turn, now)
-            if turn.contest:
-                self._ctx.timers.set(Timer.BARGE_COMMIT, now + self._ctx.settings.barge_in.pause_s)
 
     def end_of_turn_due(self, now: float) -> None:
         if self._ctx.turn is not None:
@@ -206,12 +174,12 @@ class CallerSide:
         """The caller is silent and a final exists: interruption or not, finished or not."""
         ctx = self._ctx
         if turn.contest or turn.over_agent:
-            decision = self._judge(turn, now, final=True)
+            decision = self._contest.judge(turn, now, final=True)
             if decision.verdict is Verdict.NOT_INTERRUPTION and turn.secret_digits == 0 and not turn.carried_text:
                 self._let_pass(turn, decision.rule, now)
                 return
             if turn.contest:
-                self._interrupt(turn, decision.rule, now)
+                self._contest.interrupt(turn, decision.rule, now)
         if not turn.full_text():
             voiced_s = turn.last_voiced_at - turn.onset_at
             self._drop(turn, "no_words", now)
@@ -241,50 +209,10 @@ class CallerSide:
         else:
             self._drop(turn, rule, now)
 
-    def _weigh(self, turn: CallerTurn, now: float) -> None:
-        decision = self._judge(turn, now, final=False)
-        if decision.verdict is Verdict.INTERRUPTION:
-            self._interrupt(turn, decision.rule, now)
-
-    def _judge(self, turn: CallerTurn, now: float, *, final: bool) -> BargeInDecision:
-        ctx = self._ctx
-        if ctx.reply is not None:
-            asked = open_question(ctx.reply.heard_text(ctx.reply.heard_by(now)), ctx.locale.tag)
-        else:
-            asked = ctx.waiting_for
-        return judge(
-            turn.text,
-            final=final,
-            voiced_s=(turn.last_voiced_at if ctx.caller is CallerState.PAUSED else now) - turn.onset_at,
-            confidence=turn.confidence if turn.contest else 1.0,
-            answers_question=asked is OpenQuestion.YES_NO,
-            locale=ctx.locale,
-            settings=ctx.settings.barge_in,
-        )
-
-    def _interrupt(self, turn: CallerTurn, rule: str, now: float) -> None:
-        """The speech is real: end what the agent was doing and listen."""
-        ctx = self._ctx
-        turn.contest = False
-        ctx.timers.clear(Timer.BARGE_PAUSE, Timer.BARGE_COMMIT, Timer.TURN_TIMEOUT)
-        reply = ctx.reply
-        if reply is not None and reply.playing:
-            heard_text = reply.heard_text(reply.heard_by(now))
-            ctx.emit(StopForBargeIn(reply.reply_id, heard_text, rule))
-            ctx.remember(reply, heard_text, interrupted=True)
-            ctx.reply = None
-            ctx.note_question(reply, heard_text)
-            ctx.move_agent(AgentTrigger.STOP)
-            return
-        answering = ctx.deciding is not None or (reply is not None and reply.turn_id is not None)
-        ctx.drop_reply(CancelReason.MERGED)
-        if answering:
-            turn.carried_text = " ".join(part for part in (ctx.history.take_back_caller(), turn.carried_text) if part)
-
     def _commit(self, turn: CallerTurn, rule: str, waited_s: float, now: float) -> None:
         ctx = self._ctx
         if turn.contest:
-            self._interrupt(turn, rule, now)
+            self._contest.interrupt(turn, rule, now)
         if ctx.checking_secret:  # what is said meanwhile is weighed once the check is done
             ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)
             return

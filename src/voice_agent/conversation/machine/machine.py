@@ -42,6 +42,7 @@ from voice_agent.conversation.events import (
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.machine.agent_side import AgentSide
 from voice_agent.conversation.machine.caller_side import CallerSide
+from voice_agent.conversation.machine.contest import Contest
 from voice_agent.conversation.machine.context import CallContext
 from voice_agent.conversation.machine.decisions import Decisions
 from voice_agent.conversation.machine.settings import MachineSettings
@@ -57,7 +58,8 @@ class CallMachine:
     def __init__(self, settings: MachineSettings | None = None) -> None:
         self._ctx = CallContext(settings or MachineSettings())
         self._decisions = Decisions(self._ctx)
-        self._caller = CallerSide(self._ctx, self._decisions.turn_committed, self._decisions.unheard)
+        self._contest = Contest(self._ctx)
+        self._caller = CallerSide(self._ctx, self._contest, self._decisions.turn_committed, self._decisions.unheard)
         self._agent = AgentSide(self._ctx, self._decisions)
 
     # What others may read
@@ -213,9 +215,9 @@ class CallMachine:
             case Timer.FINAL_LATE:
                 self._caller.final_late(now)
             case Timer.BARGE_PAUSE:
-                self._caller.pause_due(now)
+                self._contest.pause_due(now)
             case Timer.BARGE_COMMIT:
-                self._caller.verdict_due(now)
+                self._contest.verdict_due(now)
             case Timer.MONOLOGUE:
                 self._caller.monologue_due(now)
             case Timer.KEYS:
