@@ -19,7 +19,7 @@ from voice_agent.config import Settings, TurnSettings
 from voice_agent.conversation.barge_in import BargeInSettings
 from voice_agent.conversation.endpointing import EndpointingSettings
 from voice_agent.conversation.locales import DEFAULT_LOCALE, Prompts, resolve_locale
-from voice_agent.conversation.machine import MachineSettings
+from voice_agent.conversation.machine import MachineSettings, SpeculationSettings
 from voice_agent.errors import ProviderError, VoiceAgentError
 from voice_agent.gateway.admission import Admission, Ticket
 from voice_agent.gateway.websocket import StreamingGateway
@@ -280,6 +280,11 @@ def machine_settings(turn: TurnSettings, pin_digits: int) -> MachineSettings:
             secret_digits=pin_digits,
         ),
         barge_in=BargeInSettings(pause_s=turn.barge_in_pause_ms / 1000, commit_s=turn.barge_in_commit_ms / 1000),
+        speculation=SpeculationSettings(
+            enabled=turn.speculation,
+            max_wait_s=turn.speculation_max_wait_ms / 1000,
+            drafts_per_turn=turn.speculation_drafts,
+        ),
         turn_timeout_s=turn.turn_timeout_ms / 1000,
         idle_prompt_s=turn.idle_prompt_s,
         idle_hangup_s=turn.idle_hangup_s,

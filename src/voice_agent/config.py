@@ -120,6 +120,18 @@ class TurnSettings(_Group):
     barge_in_commit_ms: int = Field(
         600, alias="BARGE_IN_COMMIT_MS", ge=100, description="speech that stops it for good"
     )
+    speculation: bool = Field(
+        True, alias="SPECULATION", description="begin the answer before the turn is certain; costs wasted requests"
+    )
+    speculation_max_wait_ms: int = Field(
+        800,
+        alias="SPECULATION_MAX_WAIT_MS",
+        ge=0,
+        description="no draft for a turn that needs longer silence than this",
+    )
+    speculation_drafts: int = Field(
+        2, alias="SPECULATION_DRAFTS_PER_TURN", ge=0, description="drafts that one turn may cost at most"
+    )
     turn_timeout_ms: int = Field(
         5000, alias="TURN_TIMEOUT_MS", description="a turn without audio by then gets a spoken fallback", ge=100
     )

@@ -98,7 +98,7 @@ class _World:
             case c.Understand():
                 meaning = self._heard.meaning if self._heard is not None else Meaning.NONE
                 score = MeaningScore(meaning, 0.875, meaning is not Meaning.NONE, "an example")
-                self.post(now + 0.015625, e.TurnUnderstood(command.turn_id, (score,)))
+                self.post(now + 0.015625, e.TurnUnderstood(command.turn_id, (score,), command.request))
             case c.CheckSecret():
                 left = 3 if self.script.secret is SecretOutcome.VERIFIED else 2
                 self.post(now + 0.0625, e.SecretChecked(self.script.secret, left))
@@ -108,12 +108,14 @@ class _World:
                 self._speak(command.reply_id, command.segments, now)
             case c.StartReply():
                 self._generate(command, now)
+                if command.draft:
+                    self._held[command.reply_id] = now
             case c.StopForBargeIn() | c.CancelReply():
                 self._take(command.reply_id)
                 self._held.pop(command.reply_id, None)
             case c.PausePlayout():
                 self._held[command.reply_id] = now
-            case c.ResumePlayout():
+            case c.ResumePlayout() | c.ReleaseReply():
                 self._resume(command.reply_id, now)
             case _:
                 pass

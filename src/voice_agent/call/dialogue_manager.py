@@ -31,8 +31,8 @@ Posted = LlmStarted | LlmFinished | ToolStarted | ToolReturned
 
 
 class DialogueManager:
-    """Writes one reply. ``mask`` is applied to tool results before they become events, and before the
-    model sees those that are not public."""
+    """Writes one reply. Its tools wait until ``certain`` is set. ``mask`` is applied to tool results before they become
+    events, and before the model sees those that are not public."""
 
     def __init__(
         self,
@@ -42,12 +42,14 @@ class DialogueManager:
         *,
         system_prompt: str,
         mask: Callable[[ToolReturned], ToolReturned],
+        certain: asyncio.Event,
     ) -> None:
         self._services = services
         self._context = context
         self._post = post
         self._system = Message(Role.SYSTEM, system_prompt)
         self._mask = mask
+        self._certain = certain
 
     async def segments(self, command: StartReply, history: tuple[Message, ...]) -> AsyncGenerator[str, None]:
         """Speakable segments, in order. Raises ``ProviderError`` where the model fails or stalls. Closing it stops the
@@ -96,6 +98,7 @@ class DialogueManager:
         )
 
     async def _run_tools(self, reply_id: ReplyId, calls: list[ToolCall]) -> list[ToolResult]:
+        await self._certain.wait()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._run_tool(reply_id, call), name=f"tool-{call.name}") for call in calls]
         return [task.result() for task in tasks]

@@ -70,10 +70,15 @@ class Playout:
 
     # The reply's side
 
-    def begin(self, reply_id: ReplyId) -> None:
-        """A new reply takes the place of whatever was left of the last."""
+    def begin(self, reply_id: ReplyId, *, held: bool = False) -> None:
+        """A new reply takes the place of whatever was left of the last. One that is ``held`` waits for ``unpause``."""
         self._reply_id = reply_id
         self._reset()
+        self._paused = held
+
+    def has_sent(self, reply_id: ReplyId) -> bool:
+        """Whether any of this reply has gone out."""
+        return reply_id == self._reply_id and self._sent_bytes > 0
 
     async def write(self, reply_id: ReplyId, pcm: bytes) -> None:
         """Queues audio (16-bit mono, 24 kHz); waits while the buffer is full. Audio of another reply is dropped."""

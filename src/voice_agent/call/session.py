@@ -36,6 +36,7 @@ from voice_agent.conversation.commands import (
     FinaliseTranscript,
     OpenTurn,
     PausePlayout,
+    ReleaseReply,
     ResumePlayout,
     Say,
     ScoreTurn,
@@ -108,6 +109,7 @@ class CallSession:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reply_task: asyncio.Task[None] | None = None
+        self._turn_certain = asyncio.Event()
         self._understand_task: asyncio.Task[None] | None = None
         self._hand_over_task: asyncio.Task[None] | None = None
         self._overflowed = False
@@ -240,6 +242,9 @@ class CallSession:
                 self._reply(command)
             case PausePlayout():
                 self._playout.pause(command.reply_id)
+            case ReleaseReply():
+                self._turn_certain.set()
+                self._playout.unpause(command.reply_id)
             case ResumePlayout():
                 self._playout.unpause(command.reply_id)
             case StopForBargeIn() | CancelReply():
@@ -265,21 +270,32 @@ class CallSession:
     def _reply(self, command: Say | StartReply) -> None:
         if self._reply_task is not None:
             self._reply_task.cancel()
+        draft = isinstance(command, StartReply) and command.draft
+        self._turn_certain = asyncio.Event()
+        if not draft:
+            self._turn_certain.set()
         context = ToolContext(self._call_id, self._caller_id, self._machine.verified, self._locale.tag)
         dialogue = DialogueManager(
-            self._services, context, self._post_masked, system_prompt=self._locale.system_prompt, mask=mask_entry
+            self._services,
+            context,
+            self._post_masked,
+            system_prompt=self._locale.system_prompt,
+            mask=mask_entry,
+            certain=self._turn_certain,
         )
         runner = ReplyRunner(self._services, dialogue, self._playout, self._post_masked, locale=self._locale.tag)
         history: tuple[Message, ...] = self._machine.messages()
-        self._playout.begin(command.reply_id)
+        self._playout.begin(command.reply_id, held=draft)
         self._reply_task = self._start(runner.run(command, history), f"reply-{command.reply_id}")
 
     def _stop_reply(self, reply_id: ReplyId) -> None:
+        sent = self._playout.has_sent(reply_id)
         self._playout.cancel(reply_id)
         if self._reply_task is not None:
             self._reply_task.cancel()
             self._reply_task = None
-        self._start(self._clear(reply_id), "clear")
+        if sent:
+            self._start(self._clear(reply_id), "clear")
 
     def _post_masked(self, event: EventT) -> None:
         self.post(mask_entry(event))
@@ -316,7 +332,7 @@ class CallSession:
             log.exception("understanding failed unexpectedly")
             self.post(StageFailed(Stage.UNDERSTANDING, ProviderFault.INTERNAL.value, command.turn_id))
         else:
-            self.post(TurnUnderstood(command.turn_id, meanings))
+            self.post(TurnUnderstood(command.turn_id, meanings, command.request))
 
     async def _check_secret(self, command: CheckSecret) -> None:
         secret = self._vault.secret()

@@ -39,6 +39,7 @@ class CancelReason(StrEnum):
     MERGED = "merged"  # the caller went on before the answer began
     SUPERSEDED = "superseded"
     TIMEOUT = "timeout"
+    SPECULATION = "speculation"  # begun before its turn was certain, and then not wanted
     ENDED = "ended"
 
 
@@ -90,11 +91,13 @@ class DropTurn:
 
 @dataclass(frozen=True, slots=True)
 class Understand:
-    """Find the policy-relevant meanings of a committed turn."""
+    """Find the policy-relevant meanings of a turn. ``request`` tells apart the askings about one turn, whose text may
+    still have grown in between."""
 
     name: ClassVar[str] = "understand"
     turn_id: TurnId
     text: str
+    request: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,11 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class StartReply:
-    """Ask the language model for an answer to the dialogue so far; speak ``lead_in`` at once, before its words."""
+    """Ask the language model for an answer to the dialogue so far; speak ``lead_in`` at once, before its words.
+
+    A ``draft`` answers a turn that is not yet certain: it is written and synthesised, but nothing of it is played and no
+    tool runs for it until ``ReleaseReply``.
+    """
 
     name: ClassVar[str] = "start_reply"
     reply_id: ReplyId
@@ -127,6 +134,15 @@ class StartReply:
     open_question: OpenQuestion
     verified: bool
     lead_in: str = ""
+    draft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReply:
+    """The turn that a draft answers is certain: let it be heard, and let its tools run."""
+
+    name: ClassVar[str] = "release_reply"
+    reply_id: ReplyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +222,7 @@ Command = (
     | Decide
     | Say
     | StartReply
+    | ReleaseReply
     | PausePlayout
     | ResumePlayout
     | StopForBargeIn

@@ -109,11 +109,12 @@ class DtmfReceived:
 
 @dataclass(frozen=True, slots=True)
 class TurnUnderstood:
-    """The policy-relevant meanings of a committed turn, best first."""
+    """The policy-relevant meanings of a turn, best first. ``request`` is that of the ``Understand`` it answers."""
 
     name: ClassVar[str] = "turn_understood"
     turn_id: TurnId
     meanings: tuple[MeaningScore, ...]
+    request: int = 1
 
 
 @dataclass(frozen=True, slots=True)

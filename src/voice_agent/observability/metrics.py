@@ -10,7 +10,14 @@ from collections.abc import Collection
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from voice_agent.conversation.commands import EndCall, Escalate, StopForBargeIn
+from voice_agent.conversation.commands import (
+    CancelReason,
+    CancelReply,
+    EndCall,
+    Escalate,
+    ReleaseReply,
+    StopForBargeIn,
+)
 from voice_agent.conversation.events import CallStarted, ReplyFailed, Stage, StageFailed, ToolReturned
 from voice_agent.models import CallOutcome, PolicyReason, ToolStatus
 from voice_agent.observability.record import LogRecord
@@ -18,6 +25,7 @@ from voice_agent.observability.turn_latency import TurnLatencies, TurnLatencyFol
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER_TOOL = "other"
+_DRAFT_RESULTS = ("used", "wasted")
 
 _TURN_BUCKETS = (200, 500, 800, 1200, 1800, 2500, 4000, 8000)
 _ASR_BUCKETS = (100, 200, 400, 600, 1000, 2000)
@@ -89,6 +97,9 @@ class CallMetrics:
         )
         self.tool_calls = self._counter("voice_tool_calls_total", "tool calls with a result", "tool_name")
         self.stage_failures = self._counter("voice_stage_failures_total", "stages of a call that failed", "stage")
+        self.drafts = self._counter(
+            "voice_drafts_total", "answers begun before their turn was certain: used, or wasted", "result"
+        )
         self.loop_lag = Gauge("voice_loop_lag_ms", "how late the event loop woke last", registry=self.registry)
         self.capacity = Gauge("voice_session_capacity", "calls admitted at once", registry=self.registry)
         self.target_turn_latency = Gauge(
@@ -118,6 +129,8 @@ class CallMetrics:
             self.sessions.labels(outcome.value)
         for stage in Stage:
             self.stage_failures.labels(stage.value)
+        for result in _DRAFT_RESULTS:
+            self.drafts.labels(result)
 
     def fold(self) -> CallMetricsFold:
         """The sink for one new call."""
@@ -171,6 +184,10 @@ class CallMetricsFold:
                 metrics.escalations.labels(packet.reason.value).inc()
             case StopForBargeIn():
                 metrics.barge_ins.inc()
+            case ReleaseReply():
+                metrics.drafts.labels("used").inc()
+            case CancelReply(reason=CancelReason.SPECULATION):
+                metrics.drafts.labels("wasted").inc()
             case ReplyFailed() | StageFailed():
                 metrics.stage_failures.labels(entry.stage.value).inc()
             case EndCall():

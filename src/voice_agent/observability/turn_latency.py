@@ -4,7 +4,7 @@ Per turn, on the log's clock:
 
 - **turn**: last voiced sample (the last ``SpeechStopped`` before ``CommitTurn``, less its silence) → ``PlayoutStarted``
   of the first reply to that turn that is heard;
-- **asr**: last voiced sample → the ``TranscriptFinal`` used: the last one between that pause and ``CommitTurn`` (none
+- **asr**: last voiced sample → the ``TranscriptFinal`` used: the last one between that sample and ``CommitTurn`` (none
   where the recogniser was late and its partial stood in);
 - **llm**: the reply's first ``LlmStarted`` → its first ``SegmentWritten`` that the model wrote (a lead-in is none);
 - **tts**: ``SynthesisStarted`` → ``SynthesisBegan`` of the reply's segment 0;
@@ -115,6 +115,7 @@ class TurnLatencyFold:
         self._voiced_end: float | None = None
         self._final: float | None = None
         self._waiting: _Turn | None = None
+        self._understood: TurnId | None = None  # what was looked at, before the commit or after it
         self._replies: dict[ReplyId, _Reply] = {}
         self._heard: dict[ReplyId, tuple[_Turn, float]] = {}
 
@@ -124,16 +125,20 @@ class TurnLatencyFold:
             case OpenTurn() | DropTurn():
                 self._forget_utterance(entry.turn_id if isinstance(entry, DropTurn) else None)
             case SpeechStopped():
-                self._voiced_end, self._final = t - entry.silence_s, None
+                self._voiced_end = t - entry.silence_s
+                if self._final is not None and self._final < self._voiced_end:
+                    self._final = None  # that was an earlier pause's
             case DtmfReceived():
                 self._waiting = None  # what follows answers the keys
             case TranscriptFinal():
                 self._final = t
             case CommitTurn():
                 self._commit(entry.turn_id, t)
-            case Understand() | CheckSecret():
-                if self._waiting is not None:
-                    self._waiting.taken_up = True
+            case Understand():
+                self._understood = entry.turn_id
+                self._take_up()
+            case CheckSecret():
+                self._take_up()
             case TimerFired():
                 if self._waiting is not None and not self._waiting.taken_up:
                     self._waiting = None
@@ -167,6 +172,12 @@ class TurnLatencyFold:
         self._voiced_end = self._final = None
         # A keypad turn takes the place of a waiting spoken one, too: the answer is to the newest turn.
         self._waiting = None if voiced_end is None else _Turn(turn_id, voiced_end, final, committed=t)
+        if self._understood == turn_id:
+            self._take_up()
+
+    def _take_up(self) -> None:
+        if self._waiting is not None:
+            self._waiting.taken_up = True
 
     def _note(self, entry: LlmStarted | SynthesisStarted | SynthesisBegan, t: float) -> None:
         reply = self._replies.get(entry.reply_id)

@@ -54,6 +54,7 @@ class AgentSide:
             self._keep_result(event)
         reply = ctx.reply
         if reply is None or reply.reply_id != event.reply_id:
+            self._note_for_draft(event)
             return
         match event:
             case SegmentWritten():
@@ -77,6 +78,20 @@ class AgentSide:
                 self._failed(event, reply, now)
             case LlmStarted() | LlmFinished() | SynthesisStarted() | SynthesisBegan():
                 pass  # facts for the log; nothing is decided on them
+
+    def _note_for_draft(self, event: ReplyEvent) -> None:
+        draft = self._ctx.draft
+        if draft is None or draft.reply is None or draft.reply.reply_id != event.reply_id:
+            return
+        match event:
+            case SegmentWritten():
+                draft.reply.write(event.index, event.text)
+            case SynthesisFinished():
+                draft.reply.measured(event.index, event.duration_s)
+            case ReplyFailed():
+                draft.reply = None  # the committed turn will be answered anew
+            case _:
+                pass
 
     def turn_timeout(self, now: float) -> None:
         """The turn has produced no audio in time."""

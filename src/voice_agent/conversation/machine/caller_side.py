@@ -16,7 +16,7 @@ from voice_agent.conversation.commands import (
     ResumePlayout,
     ScoreTurn,
 )
-from voice_agent.conversation.endpointing import needed_silence
+from voice_agent.conversation.endpointing import EndpointDecision, needed_silence
 from voice_agent.conversation.events import (
     DtmfReceived,
     SpeechStarted,
@@ -26,7 +26,8 @@ from voice_agent.conversation.events import (
     TurnScored,
 )
 from voice_agent.conversation.machine.contest import Contest
-from voice_agent.conversation.machine.context import CallContext, CallerTurn
+from voice_agent.conversation.machine.context import NEVER, CallContext, CallerTurn
+from voice_agent.conversation.machine.speculation import Speculation
 from voice_agent.conversation.machine.timers import TURN_TIMERS, Timer
 from voice_agent.conversation.states import AgentState, CallerState, CallerTrigger, CallState
 
@@ -42,9 +43,17 @@ _RECHECK_S = 0.1
 class CallerSide:
     """Handlers of the caller's events; ``on_commit`` receives each finished turn, ``on_unheard`` speech without words."""
 
-    def __init__(self, context: CallContext, contest: Contest, on_commit: OnCommit, on_unheard: OnUnheard) -> None:
+    def __init__(
+        self,
+        context: CallContext,
+        contest: Contest,
+        speculation: Speculation,
+        on_commit: OnCommit,
+        on_unheard: OnUnheard,
+    ) -> None:
         self._ctx = context
         self._contest = contest
+        self._speculation = speculation
         self._on_commit = on_commit
         self._on_unheard = on_unheard
 
@@ -60,6 +69,7 @@ class CallerSide:
         ctx.move_caller(CallerTrigger.ONSET)
         turn.onset_at = now - event.voiced_s
         turn.has_final = False
+        turn.unasked_final_at = NEVER
         turn.score = None
         self._contest.begin(turn, now)
 
@@ -71,15 +81,22 @@ class CallerSide:
         ctx.move_caller(CallerTrigger.PAUSE)
         turn.last_voiced_at = now - event.silence_s
         ctx.timers.clear(Timer.BARGE_PAUSE, Timer.BARGE_COMMIT)
+        ctx.emit(ScoreTurn(turn.utterance_id))
+        if turn.unasked_final_at >= turn.last_voiced_at:  # the recogniser has heard the end already
+            turn.has_final = True
+            self._settle(turn, now)
+            return
+        turn.final_asked = True
         ctx.timers.set(Timer.FINAL_LATE, now + ctx.settings.final_deadline_s)
         ctx.emit(FinaliseTranscript(turn.utterance_id))
-        ctx.emit(ScoreTurn(turn.utterance_id))
 
     def partial(self, event: TranscriptPartial, now: float) -> None:
         turn = self._current(event.utterance_id)
         if turn is not None and event.text and not turn.has_final:
             turn.text = event.text
             turn.secret_digits = event.secret_digits
+            turn.unasked_final_at = NEVER
+            self._ctx.draft_for(turn)
             if turn.contest:
                 self._contest.weigh(turn, now)
 
@@ -90,7 +107,11 @@ class CallerSide:
         turn.text = event.text
         turn.confidence = event.confidence
         turn.secret_digits = event.secret_digits
-        if self._ctx.caller is not CallerState.PAUSED:  # the caller went on: this final is only a better partial
+        asked, turn.final_asked = turn.final_asked, False
+        if self._ctx.caller is not CallerState.PAUSED:
+            if not asked:  # the recogniser knows of an end before the silence is long enough to be one
+                turn.unasked_final_at = now
+                self._speculation.consider(turn, self._needed(turn).wait_s)
             return
         turn.has_final = True
         self._ctx.timers.clear(Timer.FINAL_LATE)
@@ -124,6 +145,7 @@ class CallerSide:
         turn = ctx.turn or self._open_turn(now)
         if ctx.agent is not AgentState.IDLE:
             self._contest.interrupt(turn, "keypad", now)
+        ctx.drop_draft()
         if event.key == "*":
             turn.keys = ""
         elif event.key != "#":
@@ -186,7 +208,17 @@ class CallerSide:
             if voiced_s >= _UNHEARD_SPEECH_S and ctx.agent is AgentState.IDLE:
                 self._on_unheard(now)
             return
-        needed = needed_silence(
+        needed = self._needed(turn)
+        due = turn.last_voiced_at + needed.wait_s
+        if due <= now:
+            self._commit(turn, needed.rule, needed.wait_s, now)
+        else:
+            ctx.timers.set(Timer.END_OF_TURN, due)
+            self._speculation.consider(turn, needed.wait_s)
+
+    def _needed(self, turn: CallerTurn) -> EndpointDecision:
+        ctx = self._ctx
+        return needed_silence(
             turn.full_text(),
             probability=turn.score,
             question=ctx.waiting_for,
@@ -194,11 +226,6 @@ class CallerSide:
             locale=ctx.locale,
             settings=ctx.settings.endpointing,
         )
-        due = turn.last_voiced_at + needed.wait_s
-        if due <= now:
-            self._commit(turn, needed.rule, needed.wait_s, now)
-        else:
-            ctx.timers.set(Timer.END_OF_TURN, due)
 
     def _let_pass(self, turn: CallerTurn, rule: str, now: float) -> None:
         """No interruption, as it seems. Words that nobody is sure of may be the first of several ("Actually, …"), so the
@@ -227,6 +254,7 @@ class CallerSide:
     def _drop(self, turn: CallerTurn, rule: str, now: float) -> None:
         ctx = self._ctx
         self._close(turn)
+        ctx.drop_draft()
         ctx.emit(DropTurn(turn.turn_id, rule))
         reply = ctx.reply
         if reply is not None and reply.paused:

@@ -13,9 +13,11 @@ from voice_agent.conversation.commands import (
     EndCall,
     PausePlayout,
     Purpose,
+    ReleaseReply,
     Say,
     StartReply,
 )
+from voice_agent.conversation.endpointing import words_of
 from voice_agent.conversation.history import DialogueHistory
 from voice_agent.conversation.locales import LocaleProfile, resolve_locale
 from voice_agent.conversation.machine.reply import AgentReply
@@ -33,15 +35,19 @@ from voice_agent.conversation.states import (
 from voice_agent.models import (
     CallId,
     CallOutcome,
+    Message,
     OpenQuestion,
+    PolicyDecision,
     PolicyReason,
     ReplyId,
+    Role,
     ToolCall,
     TurnId,
     UtteranceId,
 )
 
 _NO_CALL = CallId("")
+NEVER = float("-inf")
 
 
 @dataclass(slots=True)
@@ -50,7 +56,9 @@ class CallerTurn:
 
     ``carried_text`` is an earlier turn that this one continues; ``onset_at`` belongs to the newest burst of speech;
     ``contest`` is true while it is undecided whether this speech interrupts the agent; ``over_agent`` stays true once the
-    turn began while the agent spoke.
+    turn began while the agent spoke. ``drafts`` counts the answers begun for it before it was certain. ``final_asked``:
+    a final is on its way; ``unasked_final_at`` is when the recogniser gave one of its own accord, ``NEVER`` once anything
+    followed it.
     """
 
     turn_id: TurnId
@@ -67,6 +75,9 @@ class CallerTurn:
     last_voiced_at: float = 0.0
     contest: bool = False
     over_agent: bool = False
+    drafts: int = 0
+    final_asked: bool = False
+    unasked_final_at: float = NEVER
 
     def full_text(self) -> str:
         return " ".join(part for part in (self.carried_text, self.text, self.keys) if part).strip()
@@ -85,6 +96,20 @@ class SecretCapture:
 
 
 @dataclass(slots=True)
+class Draft:
+    """An answer begun before its turn is certain. ``text`` is what it answers; ``reply`` is None once the draft is of no
+    use (it failed, or policy wants something else); ``decision`` is None until the meanings are known."""
+
+    turn_id: TurnId
+    text: str
+    reply: AgentReply | None
+    decision: PolicyDecision | None = None
+
+    def answers(self, turn: CallerTurn) -> bool:
+        return self.turn_id == turn.turn_id and words_of(self.text) == words_of(turn.full_text())
+
+
+@dataclass(slots=True)
 class CallContext:
     settings: MachineSettings
     locale: LocaleProfile = field(default_factory=lambda: resolve_locale(""))
@@ -99,6 +124,7 @@ class CallContext:
     timers: Timers = field(default_factory=Timers)
     secret: SecretCapture = field(default_factory=SecretCapture)
     turn: CallerTurn | None = None
+    draft: Draft | None = None
     deciding: TurnId | None = None
     checking_secret: bool = False
     reply: AgentReply | None = None
@@ -113,6 +139,7 @@ class CallContext:
     now: float = 0.0
     _last_turn: int = 0
     _last_reply: int = 0
+    _last_understanding: int = 0
 
     def emit(self, command: Command) -> None:
         self.out.append(command)
@@ -131,6 +158,23 @@ class CallContext:
         self.turn = CallerTurn(TurnId(self._last_turn), UtteranceId(self._last_turn), opened_at=now, last_voiced_at=now)
         return self.turn
 
+    def next_reply_id(self) -> ReplyId:
+        self._last_reply += 1
+        return ReplyId(self._last_reply)
+
+    def next_understanding(self) -> int:
+        self._last_understanding += 1
+        return self._last_understanding
+
+    @property
+    def newest_understanding(self) -> int:
+        return self._last_understanding
+
+    def messages(self) -> tuple[Message, ...]:
+        """The dialogue for a language model; what a draft answers stands at its end as if it were certain."""
+        window = self.history.window()
+        return (*window, Message(Role.CALLER, self.draft.text)) if self.draft is not None else window
+
     def latest_turn(self) -> TurnId:
         return TurnId(self._last_turn)
 
@@ -139,6 +183,7 @@ class CallContext:
         if self.turn is not None:
             self.emit(DropTurn(self.turn.turn_id, rule))
         self.turn = None
+        self.drop_draft()
         self.move_caller(CallerTrigger.SETTLE)
         self.timers.clear(*TURN_TIMERS)
 
@@ -157,10 +202,40 @@ class CallContext:
         self._hold_if_contested(reply)
 
     def start_reply(self, turn_id: TurnId, *, lead_in: str = "") -> None:
-        """Let the language model answer the dialogue so far."""
+        """Let the language model answer the dialogue so far; a draft of that answer is taken up."""
+        draft = self.draft
+        if draft is not None and draft.turn_id == turn_id and draft.reply is not None and not lead_in:
+            self.draft = None
+            self._take_up(draft.reply)
+            return
         reply = self._begin_reply(Purpose.ANSWER, turn_id, interruptible=True, then_end=None)
         self.emit(StartReply(reply.reply_id, turn_id, self.waiting_for, self.verified, lead_in))
         self._hold_if_contested(reply)
+
+    def _take_up(self, reply: AgentReply) -> None:
+        self.drop_reply(CancelReason.SUPERSEDED)
+        self.timers.clear(Timer.IDLE)
+        self.reply = reply
+        self.move_agent(AgentTrigger.THINK)
+        self.emit(ReleaseReply(reply.reply_id))
+        self._hold_if_contested(reply)
+
+    def drop_draft(self) -> None:
+        """The draft, if there is one, is not wanted."""
+        self.give_up_draft()
+        self.draft = None
+
+    def give_up_draft(self) -> None:
+        """The draft's words are of no use; what is known of its turn is kept."""
+        if self.draft is not None and self.draft.reply is not None:
+            self.emit(CancelReply(self.draft.reply.reply_id, CancelReason.SPECULATION))
+            self.draft.reply = None
+
+    def draft_for(self, turn: CallerTurn) -> Draft | None:
+        """The draft that answers ``turn`` as it stands; one for other words is dropped."""
+        if self.draft is not None and not self.draft.answers(turn):
+            self.drop_draft()
+        return self.draft
 
     def _hold_if_contested(self, reply: AgentReply) -> None:
         if self.turn is not None and self.turn.contest and reply.interruptible:
@@ -183,8 +258,7 @@ class CallContext:
             then_end = self.reply.then_end  # a call that was about to end still ends
         self.drop_reply(CancelReason.SUPERSEDED)
         self.timers.clear(Timer.IDLE)
-        self._last_reply += 1
-        self.reply = AgentReply(ReplyId(self._last_reply), purpose, turn_id, interruptible, then_end)
+        self.reply = AgentReply(self.next_reply_id(), purpose, turn_id, interruptible, then_end)
         self.move_agent(AgentTrigger.THINK)
         return self.reply
 
@@ -192,6 +266,7 @@ class CallContext:
         """Cancel the reply, if there is one, for another reason than an interruption; what was heard of it stays."""
         reply = self.reply
         self.deciding = None
+        self.drop_draft()
         if reply is not None:
             self.emit(CancelReply(reply.reply_id, reason))
             self.remember(reply, reply.heard_text(reply.heard_by(self.now)), interrupted=True)
@@ -221,6 +296,7 @@ class CallContext:
     def end(self, outcome: CallOutcome, reason: str) -> None:
         if self.call is CallState.ENDED:
             return
+        self.drop_draft()
         if self.reply is not None:
             self.drop_reply(CancelReason.ENDED)
         self.timers.clear_all()

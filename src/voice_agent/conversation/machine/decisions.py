@@ -52,6 +52,7 @@ class Decisions:
                 ctx.secret.request = turn.carried_text
             self._collect(turn.turn_id, turn.secret_digits, now)
             return
+        draft = ctx.draft_for(turn)
         ctx.history.add_caller(turn.full_text())
         ctx.move_agent(AgentTrigger.THINK)
         ctx.timers.set(Timer.TURN_TIMEOUT, now + ctx.settings.turn_timeout_s)
@@ -59,26 +60,37 @@ class Decisions:
             self.escalate(PolicyReason.MAX_TURNS, now)
             return
         ctx.deciding = turn.turn_id
-        ctx.emit(Understand(turn.turn_id, turn.full_text()))
+        if draft is None:
+            ctx.emit(Understand(turn.turn_id, turn.full_text(), ctx.next_understanding()))
+        elif draft.decision is not None:
+            self._decided(turn.turn_id, draft.decision, now)
 
     def turn_understood(self, event: TurnUnderstood, now: float) -> None:
         ctx = self._ctx
-        if ctx.deciding != event.turn_id:
+        if event.request != ctx.newest_understanding:
             return
-        ctx.deciding = None
         decision = policy.decide(
             event.meanings, verified=ctx.verified, failures=ctx.failures, max_failures=ctx.settings.max_failures
         )
-        ctx.emit(Decide(event.turn_id, decision))
-        self._act(event.turn_id, decision, now)
+        self._decided(event.turn_id, decision, now)
 
     def not_understood(self, turn_id: TurnId | None, now: float) -> None:
         """The meanings of the turn could not be found: treat it as plain, the tool router still guards identity."""
-        if turn_id is not None and turn_id == self._ctx.deciding:
-            self._ctx.deciding = None
+        if turn_id is not None:
             decision = PolicyDecision(PolicyAction.CONTINUE, PolicyReason.NONE, 0.0, "unclassified")
-            self._ctx.emit(Decide(turn_id, decision))
+            self._decided(turn_id, decision, now)
+
+    def _decided(self, turn_id: TurnId, decision: PolicyDecision, now: float) -> None:
+        """Acts on the committed turn; for one that is only drafted the decision is kept until it is committed."""
+        ctx = self._ctx
+        if ctx.deciding == turn_id:
+            ctx.deciding = None
+            ctx.emit(Decide(turn_id, decision))
             self._act(turn_id, decision, now)
+        elif ctx.draft is not None and ctx.draft.turn_id == turn_id:
+            ctx.draft.decision = decision
+            if decision.action is not PolicyAction.CONTINUE:
+                ctx.give_up_draft()
 
     def unheard(self, now: float) -> None:
         self._ctx.say(self._ctx.locale.prompts.not_heard, Purpose.FALLBACK)

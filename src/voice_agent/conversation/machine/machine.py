@@ -46,6 +46,7 @@ from voice_agent.conversation.machine.contest import Contest
 from voice_agent.conversation.machine.context import CallContext
 from voice_agent.conversation.machine.decisions import Decisions
 from voice_agent.conversation.machine.settings import MachineSettings
+from voice_agent.conversation.machine.speculation import Speculation
 from voice_agent.conversation.machine.timers import Timer
 from voice_agent.conversation.states import AgentState, CallerState, CallState, CallTrigger
 from voice_agent.models import CallOutcome, Message, OpenQuestion, PolicyReason
@@ -59,7 +60,9 @@ class CallMachine:
         self._ctx = CallContext(settings or MachineSettings())
         self._decisions = Decisions(self._ctx)
         self._contest = Contest(self._ctx)
-        self._caller = CallerSide(self._ctx, self._contest, self._decisions.turn_committed, self._decisions.unheard)
+        self._caller = CallerSide(
+            self._ctx, self._contest, Speculation(self._ctx), self._decisions.turn_committed, self._decisions.unheard
+        )
         self._agent = AgentSide(self._ctx, self._decisions)
 
     # What others may read
@@ -101,7 +104,7 @@ class CallMachine:
 
     def messages(self) -> tuple[Message, ...]:
         """The dialogue for a language model, without the system prompt."""
-        return self._ctx.history.window()
+        return self._ctx.messages()
 
     def transcript(self) -> tuple[tuple[str, str], ...]:
         return self._ctx.history.transcript()

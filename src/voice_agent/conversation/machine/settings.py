@@ -9,12 +9,22 @@ from voice_agent.conversation.endpointing import EndpointingSettings
 
 
 @dataclass(frozen=True, slots=True)
+class SpeculationSettings:
+    """``max_wait_s``: a turn that needs longer silence than this is expected to go on, so nothing is drafted for it."""
+
+    enabled: bool = True
+    max_wait_s: float = 0.8
+    drafts_per_turn: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class MachineSettings:
     """Durations in seconds. ``final_deadline_s`` is how long a recogniser's final may take after a pause before the
     partial stands in; ``key_gap_s`` ends a number typed on the keypad."""
 
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
     barge_in: BargeInSettings = field(default_factory=BargeInSettings)
+    speculation: SpeculationSettings = field(default_factory=SpeculationSettings)
     turn_timeout_s: float = 5.0
     final_deadline_s: float = 1.5
     key_gap_s: float = 2.5

@@ -42,6 +42,7 @@ class Driver:
         self.machine = CallMachine(self.settings)
         self._playing: tuple[int, float, float] | None = None  # reply, started at, duration
         self._held: tuple[int, float] | None = None  # paused reply, seconds left
+        self._draft: tuple[int, tuple[str, ...]] | None = None
         self._utterance = 0
 
     # Driving
@@ -104,15 +105,23 @@ class Driver:
                 self._utterance = command.utterance_id
             case c.Understand():
                 accepted = self.meaning is not Meaning.NONE
-                self.feed(e.TurnUnderstood(command.turn_id, (MeaningScore(self.meaning, 0.9, accepted, "an example"),)))
+                scores = (MeaningScore(self.meaning, 0.9, accepted, "an example"),)
+                self.feed(e.TurnUnderstood(command.turn_id, scores, command.request))
             case c.CheckSecret():
                 self.feed(e.SecretChecked(self.secret, 2))
             case c.Escalate():
                 self.feed(e.TransferFinished(TransferReceipt("CB-23467", connected=False)))
             case c.Say() | c.StartReply():
-                if self.plays:
-                    texts = command.segments if isinstance(command, c.Say) else (self.answer,)
+                texts = command.segments if isinstance(command, c.Say) else (self.answer,)
+                if isinstance(command, c.StartReply) and command.draft:
+                    self._draft = (command.reply_id, texts)
+                elif self.plays:
                     self._play(command.reply_id, texts)
+            case c.ReleaseReply():
+                assert self._draft is not None
+                assert self._draft[0] == command.reply_id
+                if self.plays:
+                    self._play(*self._draft)
             case c.PausePlayout() if self._playing and self._playing[0] == command.reply_id:
                 reply_id, started, duration = self._playing
                 self._playing, self._held = None, (reply_id, started + duration - self.now)

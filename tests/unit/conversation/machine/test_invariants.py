@@ -46,7 +46,7 @@ events = st.one_of(
     st.builds(e.TranscriptFinal, utterance_id=utterances, text=texts, secret_digits=st.integers(0, 5)),
     st.builds(e.TurnScored, utterance_id=utterances, probability=st.floats(0, 1)),
     st.builds(e.DtmfReceived, key=st.sampled_from(["", "1", "*", "#"])),
-    st.builds(e.TurnUnderstood, turn_id=small.map(TurnId), meanings=meanings),
+    st.builds(e.TurnUnderstood, turn_id=small.map(TurnId), meanings=meanings, request=small),
     st.builds(e.SecretChecked, outcome=st.sampled_from(list(SecretOutcome)), attempts_left=st.just(1)),
     st.builds(e.LlmStarted, reply_id=replies, round=st.just(1)),
     st.builds(e.SegmentWritten, reply_id=replies, index=st.integers(0, 2), text=texts.filter(bool)),
@@ -97,8 +97,8 @@ def test_any_event_in_any_state_is_legal_and_the_call_stays_sane(sequence: list[
                 case c.StopForBargeIn(reply_id=reply_id) | c.CancelReply(reply_id=reply_id):
                     assert reply_id in live, "a reply is cancelled that does not live"
                     live.discard(reply_id)
-                case c.PausePlayout(reply_id=reply_id) | c.ResumePlayout(reply_id=reply_id):
-                    assert reply_id in live
+                case c.PausePlayout(reply_id=r) | c.ResumePlayout(reply_id=r) | c.ReleaseReply(reply_id=r):
+                    assert r in live
                 case c.OpenTurn(turn_id=turn_id):
                     assert not opened, "two turns are open"
                     opened.append(turn_id)
