@@ -95,11 +95,36 @@ TEXTS = st.lists(PIECES, max_size=40).map(" ".join) | st.text(alphabet="aB1.,?!:
 
 @settings(max_examples=500)
 @given(TEXTS, st.lists(st.integers(0, 400), max_size=30), st.sampled_from([20, 260]))
-def test_any_chunking_gives_the_same_segments(text: str, cuts: list[int], max_chars: int) -> None:
-    segmenter = SentenceSegmenter(max_chars=max_chars)
+def test_any_chunking_gives_the_same_segments_after_the_first(text: str, cuts: list[int], max_chars: int) -> None:
+    segmenter, whole = SentenceSegmenter(max_chars=max_chars), SentenceSegmenter(max_chars=max_chars)
+    assert segmenter.push("Well then. ") == whole.push("Well then. ") == ["Well then."]
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     parts = [part for start, end in itertools.pairwise(edges) for part in segmenter.push(text[start:end])]
-    assert parts + segmenter.flush() == segments(text, max_chars=max_chars)
+    assert parts + segmenter.flush() == whole.push(text) + whole.flush()
+
+
+@settings(max_examples=300)
+@given(TEXTS, st.lists(st.integers(0, 400), max_size=30))
+def test_any_chunking_gives_the_same_text(text: str, cuts: list[int]) -> None:
+    segmenter = SentenceSegmenter()
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    parts = [part for start, end in itertools.pairwise(edges) for part in segmenter.push(text[start:end])]
+    assert "".join("".join(parts + segmenter.flush()).split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize("end", [".", "!", "?", '."'])
+def test_the_first_sentence_is_out_with_its_mark(end: str) -> None:
+    segmenter = SentenceSegmenter()
+    assert segmenter.push("Sure, I can check that now") == []
+    assert segmenter.push(end) == [f"Sure, I can check that now{end}"]
+    assert segmenter.push(" It is on its way.") == [], "later ones wait: the caller is listening to the first"
+
+
+@pytest.mark.parametrize(
+    "text", ["It is now 3.", "Please ask Dr.", "It opens at 9 a.m.", "Write to me@shop.", "Well..."]
+)
+def test_a_mark_that_may_not_be_the_end_waits_even_in_the_first_sentence(text: str) -> None:
+    assert SentenceSegmenter().push(text) == []
 
 
 @settings(max_examples=300)
