@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from voice_agent.audio.frames import bytes_for
 from voice_agent.errors import CallError
 from voice_agent.evaluation.caller_audio import Heard, PlaybackBuffer, voiced_span
+from voice_agent.evaluation.caller_line import CallerLine
 
 FRAME_S = 0.02
 _QUIET_S = 0.4  # with state frames: two replies of one turn follow each other faster than this
@@ -89,14 +90,22 @@ class SimulatedCaller:
 
     ``url`` is the server's base, ``ws://127.0.0.1:8000``; http and https are understood as well. Entering raises
     ``CallError`` where there is no such server. A refusal after the handshake is no exception: see ``closed``.
-    ``on_frame`` is called with each text frame as it arrives.
+    ``on_frame`` is called with each text frame as it arrives. ``line`` adds noise or echo to what is sent.
     """
 
     def __init__(
-        self, url: str, options: CallOptions | None = None, *, on_frame: Callable[[CallFrame], None] = lambda _: None
+        self,
+        url: str,
+        options: CallOptions | None = None,
+        *,
+        on_frame: Callable[[CallFrame], None] = lambda _: None,
+        line: CallerLine | None = None,
     ) -> None:
         self.options = options or CallOptions()
+        if line is not None and line.echo is not None and self.options.in_rate_hz != self.options.out_rate_hz:
+            raise ValueError("an echo needs in_rate_hz and out_rate_hz to be the same")
         self._on_frame = on_frame
+        self._line = line
         base = url.rstrip("/").replace("http://", "ws://", 1).replace("https://", "wss://", 1)
         self.url = f"{base}/ws/call?{self.options.query()}"
         self.events: list[CallFrame] = []
@@ -308,6 +317,8 @@ class SimulatedCaller:
             due_s = self.started_s + frame * FRAME_S
             await asyncio.sleep(max(0.0, due_s - self.now()))
             pcm = bytes(self._to_say[: self._frame_bytes]) or bytes(self._frame_bytes)
+            if self._line is not None:
+                pcm = self._line.frame(pcm, len(self._sent) // 2, self.options.in_rate_hz, self._played_before(due_s))
             try:
                 await socket.send(pcm)
             except ConnectionClosed:
@@ -318,6 +329,10 @@ class SimulatedCaller:
             while self._ends and self._ends[0][0] <= len(self._sent):
                 self._ends.pop(0)[1].sent.set()
                 self._changed.set()
+
+    def _played_before(self, end_s: float) -> Callable[[float, float], bytes]:
+        """What was played between two moments, each given as seconds before ``end_s``."""
+        return lambda from_s, until_s: self.playback.track(end_s - from_s, end_s - until_s)
 
     async def _receive(self, socket: ClientConnection) -> None:
         try:

@@ -6,8 +6,9 @@ PCM is 16-bit little-endian mono. Times are seconds on the caller's own monotoni
 from __future__ import annotations
 
 import wave
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from voice_agent.errors import ConfigError
 
 SOUND_LEVEL = 164  # a sample at least this large is sound: -46 dBFS, above any synthesiser's residual noise
 _WINDOW_S = 0.01
+_SEAMLESS_S = 0.01  # a shorter gap is jitter between chunks, or a low note's zero crossing
 _VOICED_BELOW_PEAK_DB = 40.0  # speech's quietest consonants lie about 35 dB under its loudest vowel
 _VOICED_FLOOR_DBFS = -55.0
 
@@ -117,6 +119,34 @@ class PlaybackBuffer:
                 return min(before_s, piece.start_s + piece.samples.size / self.rate_hz)
         return None
 
+    def played_spans(self) -> list[tuple[float, float]]:
+        """When audio, silent or not, was (or will be) played: (start, end) of each stretch without a gap."""
+        spans: list[tuple[float, float]] = []
+        for piece in self._pieces:
+            end_s = piece.start_s + piece.samples.size / self.rate_hz
+            if spans and piece.start_s - spans[-1][1] < _SEAMLESS_S:
+                spans[-1] = (spans[-1][0], end_s)
+            elif piece.samples.size:
+                spans.append((piece.start_s, end_s))
+        return spans
+
+    def sound_spans(self, *, joined_s: float = 0.0) -> list[tuple[float, float]]:
+        """When anything was audible: (start, end) of each stretch whose silences are shorter than ``joined_s``."""
+        spans: list[tuple[float, float]] = []
+        for piece in self._pieces:
+            loud = np.flatnonzero(np.abs(piece.samples.astype(np.int32)) >= SOUND_LEVEL)
+            if loud.size == 0:
+                continue
+            breaks = np.flatnonzero(np.diff(loud) > max(joined_s, _SEAMLESS_S) * self.rate_hz)
+            for part in np.split(loud, breaks + 1):
+                start_s = piece.start_s + int(part[0]) / self.rate_hz
+                end_s = piece.start_s + (int(part[-1]) + 1) / self.rate_hz
+                if spans and start_s - spans[-1][1] <= max(joined_s, _SEAMLESS_S):
+                    spans[-1] = (spans[-1][0], end_s)
+                else:
+                    spans.append((start_s, end_s))
+        return spans
+
     def _last_loud_before(self, piece: _Piece, before_s: float) -> float:
         part = piece.samples[: max(0, int((before_s - piece.start_s) * self.rate_hz))]
         loud = np.flatnonzero(np.abs(part.astype(np.int32)) >= SOUND_LEVEL)
@@ -125,7 +155,10 @@ class PlaybackBuffer:
     def track(self, from_s: float, until_s: float) -> bytes:
         """What the caller heard between the two times, silences included: aligned, gapless PCM."""
         out = np.zeros(max(0, round((until_s - from_s) * self.rate_hz)), dtype=np.int16)
-        for piece in self._pieces:
+        first = max(0, bisect_right(self._pieces, from_s, key=attrgetter("start_s")) - 1)
+        for piece in islice(self._pieces, first, None):
+            if piece.start_s >= until_s:
+                break
             start = round((piece.start_s - from_s) * self.rate_hz)
             begin, end = max(0, start), min(out.size, start + piece.samples.size)
             if begin < end:

@@ -1,9 +1,11 @@
-"""Sounds a caller makes without words: coughs, clicks and hums, synthesised, each variant from its seed.
+"""Sounds on a caller's line without words: coughs, clicks, hums, typing, knocks, music and noise, each from its seed.
 
 A cough is an explosive burst of wide-band noise with a fast attack, a weaker airy phase and often a short voiced end
 (after Korpáš et al., "Analysis of the cough sound", Pulm. Pharmacol. Ther. 1996); 250–450 ms in all. A click is one or
 two damped resonances of a few milliseconds, as a mouse, a door latch or a bad line makes. A hum is the "mm-hmm" of a
-listener: two voiced nasals, the second higher, with a breath between them.
+listener: two voiced nasals, the second higher, with a breath between them. Typing is a burst of clicks at 5 to 9 keys a
+second; a knock is two to four thuds of a wooden door (resonances at 90 to 400 Hz); music is chords under a melody, with
+the decay of plucked strings; the noise bed is a room's: pink (its power falls by 3 dB per octave) and slowly swelling.
 """
 
 from __future__ import annotations
@@ -51,6 +53,76 @@ def hum(seed: int, rate_hz: int = 16_000) -> bytes:
     breath = 0.02 * _shaped_noise(draw, 0.06, rate_hz, low_hz=200, high_hz=2500, decay_s=1.0)
     second = _nasal(pitch_hz * 1.05, pitch_hz * (1.2 + 0.2 * draw.random()), 0.2 + 0.1 * draw.random(), rate_hz)
     return _levelled(np.concatenate([0.8 * first, breath, second]))
+
+
+def typing(seed: int, rate_hz: int = 16_000, seconds: float = 1.2) -> bytes:
+    """A burst of typing as PCM: each key a click going down and a softer one coming up."""
+    draw = np.random.default_rng(seed)
+    out = np.zeros(round(seconds * rate_hz))
+    at_s = 0.01
+    while at_s < seconds - 0.1:
+        for offset_s, gain in ((0.0, 0.6 + 0.4 * draw.random()), (0.06 + 0.03 * draw.random(), 0.3)):
+            key = gain * _shaped_noise(draw, 0.02, rate_hz, low_hz=1200, high_hz=6000, decay_s=0.004)
+            start = round((at_s + offset_s) * rate_hz)
+            room = min(key.size, out.size - start)
+            out[start : start + room] += key[:room]
+        at_s += 1 / (5 + 4 * draw.random())
+    return _levelled(out)
+
+
+def knock(seed: int, rate_hz: int = 16_000) -> bytes:
+    """Someone knocks at a door two to four times, as PCM."""
+    draw = np.random.default_rng(seed)
+    count, gap_s = int(draw.integers(2, 5)), 0.14 + 0.08 * draw.random()
+    tones_hz = [90 + 60 * draw.random(), 180 + 90 * draw.random(), 300 + 150 * draw.random()]
+    time_s = np.arange(round(0.12 * rate_hz)) / rate_hz
+    body = sum(np.sin(2 * np.pi * tone * time_s) * np.exp(-time_s / 0.02) / n for n, tone in enumerate(tones_hz, 1))
+    out = np.zeros(round((0.02 + count * gap_s + 0.12) * rate_hz))
+    for number in range(count):
+        thud = np.asarray(body) * (0.7 + 0.3 * draw.random())
+        tap = 0.5 * _shaped_noise(draw, 0.015, rate_hz, low_hz=400, high_hz=3000, decay_s=0.003)
+        thud[: tap.size] += tap
+        start = round((0.01 + number * gap_s) * rate_hz)
+        out[start : start + thud.size] += thud
+    return _levelled(out)
+
+
+def music(seed: int, rate_hz: int = 16_000, seconds: float = 2.5) -> bytes:
+    """A few bars of music as PCM: one triad a second, a melody of four notes a second out of the chord above it."""
+    draw = np.random.default_rng(seed)
+    out = np.zeros(round(seconds * rate_hz))
+    root = 48 + int(draw.integers(0, 8))  # MIDI note numbers
+    for beat in range(int(np.ceil(seconds * 4))):
+        if beat % 4 == 0:
+            chord = root + np.array([0, 4, 7]) + int(draw.choice([0, 5, 7, 9]))
+            for note in chord:
+                _add_note(out, float(note), beat / 4, 1.0, 0.3, rate_hz)
+        _add_note(out, float(draw.choice(chord)) + 12, beat / 4, 0.35, 0.6, rate_hz)
+    return _levelled(out)
+
+
+def noise_bed(seed: int, seconds: float, rate_hz: int = 16_000) -> NDArray[np.float64]:
+    """A room's noise with an RMS of 1 whose end joins its beginning; see ``caller_line`` for its level."""
+    draw = np.random.default_rng(seed)
+    count = round(seconds * rate_hz)
+    spectrum = np.fft.rfft(draw.standard_normal(count))
+    frequency_hz = np.fft.rfftfreq(count, 1 / rate_hz)
+    spectrum[frequency_hz < 60] = 0
+    spectrum /= np.sqrt(np.maximum(frequency_hz, 60))
+    swell = 1 + 0.25 * np.sin(2 * np.pi * np.arange(count) / count * round(seconds / 2.5) + 6 * draw.random())
+    bed = np.fft.irfft(spectrum, count) * swell
+    return bed / np.sqrt(np.mean(np.square(bed)))
+
+
+def _add_note(out: NDArray[np.float64], note: float, at_s: float, seconds: float, gain: float, rate_hz: int) -> None:
+    """A plucked tone of five harmonics, added in place."""
+    start = round(at_s * rate_hz)
+    time_s = np.arange(max(0, min(round(seconds * rate_hz), out.size - start))) / rate_hz
+    pitch_hz = 440.0 * 2 ** ((note - 69) / 12)
+    tone = sum(np.sin(2 * np.pi * n * pitch_hz * time_s) / n**1.5 for n in range(1, 6))
+    out[start : start + time_s.size] += (
+        gain * np.asarray(tone) * np.exp(-time_s / 0.4) * np.minimum(1.0, time_s / 0.005)
+    )
 
 
 def _nasal(from_hz: float, to_hz: float, seconds: float, rate_hz: int) -> NDArray[np.float64]:
