@@ -58,7 +58,8 @@ class ToolResult:
 class Message:
     """One entry of the dialogue as a language model sees it.
 
-    ``interrupted`` marks an agent message that was cut where the caller stopped hearing it.
+    ``interrupted`` marks an agent message that was cut where the caller stopped hearing it; ``heard_confidence``, in
+    [0, 1], is how likely the cut is at the right word.
     """
 
     role: Role
@@ -66,6 +67,15 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_result: ToolResult | None = None
     interrupted: bool = False
+    heard_confidence: float = 1.0
+
+
+class HeardBasis(StrEnum):
+    """How it is known what the caller has heard."""
+
+    ACKNOWLEDGED = "acknowledged"  # the client says what it has played
+    PACED = "paced"  # sent audio is taken as heard when its time has come
+    WHOLE = "whole"  # the reply was played to its end
 
 
 class OpenQuestion(StrEnum):
@@ -77,6 +87,8 @@ class OpenQuestion(StrEnum):
     PIN = "pin"
     EMAIL = "email"
     DATE = "date"
+    PHONE = "phone"
+    ADDRESS = "address"  # a postal one
     OPEN = "open"  # a question without a fixed shape ("how can I help?")
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 from voice_agent.models import (
     CallOutcome,
     ContextPacket,
+    HeardBasis,
     OpenQuestion,
     PolicyDecision,
     ReplyId,
@@ -155,20 +156,27 @@ class PausePlayout:
 
 @dataclass(frozen=True, slots=True)
 class ResumePlayout:
-    """It was no interruption: go on where the audio paused."""
+    """It was no interruption: go on where the audio paused, or up to ``rewind_s`` before, at the beginning of a sound."""
 
     name: ClassVar[str] = "resume_playout"
     reply_id: ReplyId
+    rewind_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class StopForBargeIn:
-    """The caller interrupted: cancel the reply. ``heard_text`` is what the caller heard of it."""
+    """The caller interrupted: cancel the reply. ``heard_text`` is what the caller heard of it: ``heard_words`` of
+    ``written_words``; ``confidence``, in [0, 1], says how likely it was cut at the right word, ``basis`` by which clock
+    (see ``HeardBasis``)."""
 
     name: ClassVar[str] = "barge_in"
     reply_id: ReplyId
     heard_text: str
     rule: str
+    heard_words: int = 0
+    written_words: int = 0
+    confidence: float = 1.0
+    basis: HeardBasis = HeardBasis.PACED
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,10 +50,17 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The voice detector is sure of an onset; speech has lasted ``voiced_s`` already."""
+    """The voice detector is sure of an onset; speech has lasted ``voiced_s`` already.
+
+    ``level_dbfs`` is the speech's level so far, None where it was not measured; ``echo`` the share of its power, in
+    [0, 1], that is the agent's own audio coming back, None where the agent has not been heard lately. So in the two
+    events below.
+    """
 
     name: ClassVar[str] = "speech_started"
     voiced_s: float
+    level_dbfs: float | None = None
+    echo: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +70,21 @@ class SpeechStopped:
     name: ClassVar[str] = "speech_stopped"
     silence_s: float
     voiced_s: float
+    level_dbfs: float | None = None
+    echo: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPartial:
-    """A hypothesis for the utterance so far; ``secret_digits`` as in a final."""
+    """A hypothesis for the utterance so far; ``confidence`` and ``secret_digits`` as in a final."""
 
     name: ClassVar[str] = "asr_partial"
     utterance_id: UtteranceId
     text: str
     secret_digits: int = 0
+    confidence: float = 1.0
+    level_dbfs: float | None = None
+    echo: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +149,14 @@ class LlmStarted:
 
 @dataclass(frozen=True, slots=True)
 class SegmentWritten:
-    """A speakable segment (about a sentence) is ready for synthesis; ``index`` counts from 0 within a reply."""
+    """A speakable segment (about a sentence) is ready for synthesis; ``index`` counts from 0 within a reply. One that is
+    not ``interruptible`` is spoken to its end whatever the caller says."""
 
     name: ClassVar[str] = "llm_sentence"
     reply_id: ReplyId
     index: int
     text: str
+    interruptible: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +172,12 @@ class LlmFinished:
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
-    """The router took a tool call."""
+    """The router took a tool call; one that ``writes`` changes something outside of the call."""
 
     name: ClassVar[str] = "tool_call"
     reply_id: ReplyId
     tool_call: ToolCall
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

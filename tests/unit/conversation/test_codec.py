@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 from voice_agent.conversation import codec
 from voice_agent.conversation.codec import CodecError, Kind, decode, encode, entry_types, kind_of
 from voice_agent.conversation.commands import EndCall
-from voice_agent.conversation.events import CallStarted, SpeechStopped, TimerFired, ToolReturned, TransferFinished
+from voice_agent.conversation.events import (
+    CallStarted,
+    SpeechStarted,
+    SpeechStopped,
+    TimerFired,
+    ToolReturned,
+    TransferFinished,
+)
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.errors import BugError
 from voice_agent.models import CallId, CallOutcome, ReplyId, ToolResult, ToolStatus, TransferReceipt
@@ -85,7 +92,9 @@ def kind_of_type(record: type[Any]) -> Kind:
 
 
 def test_a_float_field_is_written_as_a_float_even_where_an_int_was_given() -> None:
-    assert orjson.dumps(encode(SpeechStopped(silence_s=1, voiced_s=0))) == b'{"silence_s":1.0,"voiced_s":0.0}'
+    assert orjson.dumps(encode(SpeechStarted(voiced_s=1, level_dbfs=-20))) == (
+        b'{"voiced_s":1.0,"level_dbfs":-20.0,"echo":null}'
+    )
 
 
 @pytest.mark.parametrize(("value", "text"), [(math.inf, "inf"), (-math.inf, "-inf"), (math.nan, "nan")])

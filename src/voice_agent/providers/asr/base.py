@@ -19,10 +19,11 @@ SAMPLE_RATE_HZ = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """A hypothesis that may still change."""
+    """A hypothesis that may still change. ``confidence`` in [0, 1]; 1 where the recogniser does not tell."""
 
     utterance_id: UtteranceId
     text: str
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ class LocalRecognizer:
             self._give(utterance.answer)
         elif text and text != utterance.partial_text:
             utterance.partial_text = text
-            self._give(Partial(utterance.id, text))
+            self._give(Partial(utterance.id, text, confidence))
 
     def _partial_due(self, utterance: _Utterance) -> bool:
         audio_s = len(utterance.pcm) / _BYTES_PER_S

@@ -105,9 +105,9 @@ async def test_partials_come_by_the_interval_and_start_from_the_last_one(pool: M
         for _ in range(3):
             recognizer.push(bytes(SECOND // 10))
         recognizer.push(bytes(SECOND // 10))
-        assert await next_event(recognizer) == Partial(FIRST, "400")
+        assert await next_event(recognizer) == Partial(FIRST, "400", 0.5)
         recognizer.push(bytes(SECOND * 4 // 10))
-        assert await next_event(recognizer) == Partial(FIRST, "800")
+        assert await next_event(recognizer) == Partial(FIRST, "800", 0.5)
     assert model.takes == [(12_800, ()), (25_600, (0, 1, 2, 3))]
 
 
@@ -115,13 +115,13 @@ async def test_long_audio_makes_partials_rarer(pool: ModelPool, model: ScriptedM
     async with opened(pool, model) as recognizer:
         recognizer.begin(FIRST)
         recognizer.push(bytes(10 * SECOND))
-        assert await next_event(recognizer) == Partial(FIRST, "10000")
+        assert await next_event(recognizer) == Partial(FIRST, "10000", 0.5)
         recognizer.push(bytes(SECOND * 9 // 10))
         for _ in range(3):
             await asyncio.sleep(0)
         assert len(model.takes) == 1
         recognizer.push(bytes(SECOND * 3 // 10))
-        assert await next_event(recognizer) == Partial(FIRST, "11200")
+        assert await next_event(recognizer) == Partial(FIRST, "11200", 0.5)
 
 
 async def test_never_more_than_one_partial_at_a_time(pool: ModelPool, model: ScriptedModel) -> None:
@@ -135,8 +135,8 @@ async def test_never_more_than_one_partial_at_a_time(pool: ModelPool, model: Scr
             await asyncio.sleep(0)
         assert (pool.running, pool.waiting) == (1, 0)
         model.release()
-        assert await next_event(recognizer) == Partial(FIRST, "1000")
-        assert await next_event(recognizer) == Partial(FIRST, "11000")
+        assert await next_event(recognizer) == Partial(FIRST, "1000", 0.5)
+        assert await next_event(recognizer) == Partial(FIRST, "11000", 0.5)
 
 
 async def test_finalize_stops_a_partial_under_way(pool: ModelPool, model: ScriptedModel) -> None:
@@ -217,9 +217,9 @@ async def test_long_utterances_keep_the_beginning_as_text(pool: ModelPool, model
     async with opened(pool, model) as recognizer:
         recognizer.begin(FIRST)
         recognizer.push(bytes(5 * SECOND))
-        assert await next_event(recognizer) == Partial(FIRST, "2000 2000 1000")
+        assert await next_event(recognizer) == Partial(FIRST, "2000 2000 1000", 0.5)
         recognizer.push(bytes(SECOND // 2))
-        assert await next_event(recognizer) == Partial(FIRST, "2000 2000 1500")
+        assert await next_event(recognizer) == Partial(FIRST, "2000 2000 1500", 0.5)
         recognizer.finalize()
         assert await next_event(recognizer) == Final(FIRST, "2000 2000 1500", 0.5)
     assert [taken for taken, _ in model.takes] == [5 * SECOND, SECOND * 3 // 2, SECOND * 3 // 2]

@@ -1,0 +1,56 @@
+"""Are these the agent's own words? What a recogniser makes of the agent's echo resembles what the agent has just said.
+
+The comparison is by letters, because an echo is cut at other places than words and half-heard: the fewest edits that turn
+the heard letters into some stretch of the spoken ones, as a share of the heard letters (approximate substring matching;
+the bit-parallel algorithm of G. Myers, J. ACM 46, 1999).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from voice_agent.conversation.endpointing import words_of
+
+# Fewer letters than this resemble something in any sentence.
+_FEWEST_LETTERS: Final = 7
+# The end of what was heard is what counts, and bounds the work.
+_MOST_LETTERS: Final = 60
+
+
+def likeness(heard: str, spoken: Iterable[str]) -> float:
+    """How much of ``heard`` is found, in order, within the ``spoken`` texts: 1 for all of it, 0 for nothing or for too
+    little to tell. Unrelated sentences of one language reach about 0.5."""
+    pattern = "".join(words_of(heard))[-_MOST_LETTERS:]
+    if len(pattern) < _FEWEST_LETTERS:
+        return 0.0
+    text = "".join(word for part in spoken for word in words_of(part))
+    if not text:
+        return 0.0
+    return 1.0 - _fewest_edits(pattern, text) / len(pattern)
+
+
+def _fewest_edits(pattern: str, text: str) -> int:
+    """The smallest edit distance between ``pattern`` and any substring of ``text``."""
+    ends = 1 << (len(pattern) - 1)
+    everywhere = (1 << len(pattern)) - 1
+    places: dict[str, int] = {}
+    for index, letter in enumerate(pattern):
+        places[letter] = places.get(letter, 0) | 1 << index
+    up, down = everywhere, 0  # vertical differences of the distance matrix's column: +1 and -1
+    score = best = len(pattern)
+    for letter in text:
+        same = places.get(letter, 0)
+        diagonal = (((same & up) + up) ^ up) | same | down
+        rising = down | ~(diagonal | up)
+        falling = up & diagonal
+        if rising & ends:
+            score += 1
+        elif falling & ends:
+            score -= 1
+        best = min(best, score)
+        rising = rising << 1
+        falling = falling << 1
+        up = (falling | ~(diagonal | rising)) & everywhere
+        down = rising & diagonal & everywhere
+    return best
