@@ -75,6 +75,7 @@ def test_text_without_end_is_cut_at_spaces() -> None:
 
 def test_a_sentence_is_out_as_soon_as_the_next_character_shows_its_end() -> None:
     segmenter = SentenceSegmenter()
+    assert segmenter.push("Well then. ") == ["Well then."]
     assert segmenter.push("It is 3.") == []  # may become 3.5
     assert segmenter.push("5 today.") == []
     assert segmenter.push(" ") == ["It is 3.5 today."]
