@@ -51,16 +51,16 @@ class EchoMeter:
         while self._played[0][0] < at_s - _LATEST_S - _LONGEST_S:
             self._played.popleft()
 
-    def share(self, heard: bytes, until_s: float) -> float:
+    def share(self, heard: bytes, until_s: float) -> float | None:
         """The share, in [0, 1], of the power of ``heard`` (16-bit mono, 16 kHz, ending at ``until_s``, on the clock of
-        ``played``) that is explained by what was played. 0 where nothing was, or where there is too little to tell."""
+        ``played``) that is explained by what was played. None where nothing was, or where there is too little to tell."""
         while self._played and self._played[0][0] < until_s - _LATEST_S - _LONGEST_S:
             self._played.popleft()
         if not self._played:
-            return 0.0
+            return None
         microphone = _decimated(heard[-int(_LONGEST_S * _HEARD_RATE_HZ) * 2 :], _HEARD_RATE_HZ)
         if microphone.size < _SHORTEST_S * _RATE_HZ or float(np.mean(np.square(microphone))) < _INAUDIBLE:
-            return 0.0
+            return None
         loudspeaker = self._reference(microphone.size, until_s)
         aligned = _aligned(microphone, loudspeaker)
         return 0.0 if aligned is None else _explained(microphone, aligned)

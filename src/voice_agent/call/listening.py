@@ -11,7 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from voice_agent.audio.echo import EchoMeter
 from voice_agent.audio.frames import FrameAssembler
+from voice_agent.audio.level import speech_level_dbfs
 from voice_agent.audio.vad import SpeechBegan, SpeechEnded, SpeechGate
 from voice_agent.call.door import HEAR_RATE_HZ
 from voice_agent.call.services import CallServices
@@ -30,6 +32,8 @@ from voice_agent.providers.asr.base import Final, Partial, SpeechRecognizer
 
 # Audio before the detected onset that belongs to the first word.
 PRE_ROLL_S = 0.224
+# What the level of speech and its likeness to the agent's own audio are measured on: enough to tell, and not yet old.
+MEASURED_S = 0.6
 # What the end-of-turn model looks at.
 TURN_MODEL_WINDOW_S = 8.0
 # Microphone audio that may wait for its turn on the event loop; beyond it the oldest is dropped.
@@ -52,8 +56,10 @@ class Listening:
         *,
         locale: str,
         hints: tuple[str, ...],
+        echo: EchoMeter,
     ) -> None:
         self._services = services
+        self._echo = echo
         self._settings = services.settings
         self._post = post
         self._redact = redact
@@ -74,6 +80,7 @@ class Listening:
         self._draining = False
         self._pre_roll: deque[bytes] = deque(maxlen=max(1, round(PRE_ROLL_S / self._hop_s)))
         self._recent: deque[bytes] = deque(maxlen=round(TURN_MODEL_WINDOW_S / self._hop_s))
+        self._newest: deque[bytes] = deque(maxlen=round(MEASURED_S / self._hop_s))
         self._utterance_id: UtteranceId | None = None
         self._speech_began_s = 0.0
         self._last_media_at = services.clock.now()
@@ -102,6 +109,7 @@ class Listening:
         self._media_s += self._hop_s
         fact = self._gate.update(self._detector.process(hop), self._media_s)
         feeding = self._utterance_id is not None
+        self._newest.append(hop)
         if feeding:
             self._recent.append(hop)
         else:
@@ -111,12 +119,20 @@ class Listening:
         match fact:
             case SpeechBegan(at_s=at_s):
                 self._speech_began_s = at_s
-                self._post(SpeechStarted(voiced_s=self._media_s - at_s))
+                level_dbfs, echo = self._measured()
+                self._post(SpeechStarted(self._media_s - at_s, level_dbfs, echo))
             case SpeechEnded(last_voiced_s=last_voiced_s):
                 voiced_s = last_voiced_s - self._speech_began_s
-                self._post(SpeechStopped(silence_s=self._media_s - last_voiced_s, voiced_s=voiced_s))
+                level_dbfs, echo = self._measured()
+                self._post(SpeechStopped(self._media_s - last_voiced_s, voiced_s, level_dbfs, echo))
             case None:
                 pass
+
+    def _measured(self) -> tuple[float, float | None]:
+        """The level (dBFS) of the newest audio, and the share of its power that is the agent's own."""
+        hops = tuple(self._newest)
+        echo = self._echo.share(b"".join(hops), self._services.clock.now())
+        return round(speech_level_dbfs(hops), 1), None if echo is None else round(echo, 3)
 
     # The machine's wishes
 
@@ -173,7 +189,9 @@ class Listening:
     def _relay(self, event: Partial | Final) -> None:
         text, secret_digits = self._redact(event)
         if isinstance(event, Partial):
-            self._post(TranscriptPartial(event.utterance_id, text, secret_digits))
+            confidence = round(event.confidence, 4)
+            level_dbfs, echo = self._measured()
+            self._post(TranscriptPartial(event.utterance_id, text, secret_digits, confidence, level_dbfs, echo))
         else:
             confidence = round(event.confidence, 4)
             self._post(TranscriptFinal(event.utterance_id, text, confidence, secret_digits))

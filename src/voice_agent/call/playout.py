@@ -5,7 +5,8 @@ is (or would have been) played; a chunk is due ``lead_s`` before its own place a
 up, a late chunk is followed by a catch-up, and what lies ahead of the ear is at most the lead plus one chunk. When there
 was nothing to send (synthesis was late, playout paused, the client stalled) the origin moves on.
 
-What is heard follows the same clock, less the lag that the client's acknowledgements show, if it sends any.
+What is heard follows the same clock, less the lag that the client's acknowledgements show, if it sends any. After a pause
+the last sounds may be sent again, so that speech goes on where a sound begins; they count once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from voice_agent.audio.resumption import chunks_to_repeat
 from voice_agent.call.door import SPEAK_RATE_HZ, Door
 from voice_agent.clock import Clock
 from voice_agent.conversation.events import PlayoutAdvanced, PlayoutStarted, ReplyFinished
@@ -24,6 +26,8 @@ CHUNK_S = 0.02
 CHUNK_BYTES = int(SPEAK_RATE_HZ * CHUNK_S) * 2
 # Synthesis may run this far ahead of sending; beyond it, it waits. Bounds memory and wasted work per call.
 BUFFER_S = 8.0
+# Sent audio kept to be repeated after a pause.
+_KEPT_CHUNKS = round(0.5 / CHUNK_S)
 # How often the machine hears of progress.
 REPORT_S = 0.25
 # Timers are no finer than this, so what is due within it is due now.
@@ -34,6 +38,7 @@ MAX_LAG_S = 2.0
 RESUME_EVERY_S = 1.0
 
 Post = Callable[[PlayoutStarted | PlayoutAdvanced | ReplyFinished], None]
+Played = Callable[[float, bytes], None]
 
 
 def _seconds(byte_count: int) -> float:
@@ -41,13 +46,15 @@ def _seconds(byte_count: int) -> float:
 
 
 class Playout:
-    """One call's playout. ``run`` owns the sending; everything else is called from the same event loop."""
+    """One call's playout. ``run`` owns the sending; everything else is called from the same event loop. ``played`` is told
+    of every chunk and the loop time at which it reaches the ear."""
 
-    def __init__(self, door: Door, clock: Clock, post: Post, *, lead_s: float) -> None:
+    def __init__(self, door: Door, clock: Clock, post: Post, *, lead_s: float, played: Played | None = None) -> None:
         self._door = door
         self._clock = clock
         self._post = post
         self._lead_s = lead_s
+        self._played = played
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._reply_id: ReplyId | None = None
@@ -59,6 +66,8 @@ class Playout:
         self._partial = b""
         self._queued_bytes = 0
         self._sent_bytes = 0
+        self._spent: deque[bytes] = deque(maxlen=_KEPT_CHUNKS)
+        self._repeated_s = 0.0
         self._origin_s: float | None = None
         self._complete = False
         self._paused = False
@@ -111,8 +120,10 @@ class Playout:
         if reply_id == self._reply_id:
             self._paused = True
 
-    def unpause(self, reply_id: ReplyId) -> None:
+    def unpause(self, reply_id: ReplyId, *, rewind_s: float = 0.0) -> None:
+        """Goes on, at the beginning of a sound at most ``rewind_s`` back."""
         if reply_id == self._reply_id:
+            self._repeat(chunks_to_repeat(tuple(self._spent), round(rewind_s / CHUNK_S)))
             self._paused = False
             self._wake.set()
 
@@ -125,13 +136,21 @@ class Playout:
         self._reset()
         return heard_s
 
+    def _repeat(self, chunks: int) -> None:
+        for _ in range(chunks):
+            chunk = self._spent.pop()
+            self._chunks.appendleft(chunk)
+            self._queued_bytes += len(chunk)
+            self._sent_bytes -= len(chunk)
+            self._repeated_s += _seconds(len(chunk))
+
     # The client's side
 
     def acknowledge(self, reply_id: ReplyId, played_s: float) -> None:
         """The client says how much it has played; what it lags behind the paced clock is kept as the lag."""
         if reply_id != self._reply_id or self._origin_s is None:
             return
-        played_s = max(0.0, min(played_s, _seconds(self._sent_bytes)))
+        played_s = max(0.0, min(played_s - self._repeated_s, _seconds(self._sent_bytes)))
         self._lag_s = min(MAX_LAG_S, max(0.0, self._paced_s() - played_s))
         self._post(PlayoutAdvanced(reply_id, round(played_s, 4), acknowledged=True))
 
@@ -187,6 +206,9 @@ class Playout:
         chunk = self._chunks.popleft()
         self._queued_bytes -= len(chunk)
         self._sent_bytes += len(chunk)
+        self._spent.append(chunk)
+        if self._played is not None:
+            self._played(self._origin_s + sent_s, chunk)
         self._room.set()
         await self._door.send_audio(chunk)
         return 0.0

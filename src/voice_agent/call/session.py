@@ -16,6 +16,7 @@ from typing import Any, TypeVar, assert_never
 
 import structlog
 
+from voice_agent.audio.echo import EchoMeter
 from voice_agent.call.dialogue_manager import DialogueManager
 from voice_agent.call.door import Door
 from voice_agent.call.listening import Listening
@@ -100,9 +101,16 @@ class CallSession:
         self._log = EventLog(call_id, sinks)
         self._vault = SecretVault(secret_digits=services.settings.machine.secret_digits, mask=mask)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_EVENTS)
-        self._playout = Playout(door, services.clock, self.post, lead_s=services.settings.playout_lead_s)
+        echo = EchoMeter()
+        lead_s = services.settings.playout_lead_s
+        self._playout = Playout(door, services.clock, self.post, lead_s=lead_s, played=echo.played)
         self._listening = Listening(
-            services, self.post, self._redact, locale=self._locale.asr_language, hints=self._locale.asr_hints
+            services,
+            self.post,
+            self._redact,
+            locale=self._locale.asr_language,
+            hints=self._locale.asr_hints,
+            echo=echo,
         )
         self._started_at = services.clock.now()
         self._timer: asyncio.TimerHandle | None = None
@@ -246,7 +254,7 @@ class CallSession:
                 self._turn_certain.set()
                 self._playout.unpause(command.reply_id)
             case ResumePlayout():
-                self._playout.unpause(command.reply_id)
+                self._playout.unpause(command.reply_id, rewind_s=command.rewind_s)
             case StopForBargeIn() | CancelReply():
                 self._stop_reply(command.reply_id)
             case CheckSecret():
