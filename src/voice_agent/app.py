@@ -11,29 +11,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from voice_agent import __version__
-from voice_agent.call.door import Door, LiveCall
+from voice_agent.audio.resample import Resampler
+from voice_agent.call.door import SPEAK_RATE_HZ, Door, LiveCall
 from voice_agent.call.services import CallServices, CallSettings
 from voice_agent.call.session import CallSession
 from voice_agent.clock import Clock, LoopClock
-from voice_agent.config import Settings, TurnSettings
+from voice_agent.config import AdmissionSettings, Settings, TurnSettings
 from voice_agent.conversation.barge_in import BargeInSettings
 from voice_agent.conversation.endpointing import EndpointingSettings
 from voice_agent.conversation.locales import DEFAULT_LOCALE, Prompts, resolve_locale
 from voice_agent.conversation.machine import MachineSettings, SpeculationSettings
 from voice_agent.errors import ProviderError, VoiceAgentError
 from voice_agent.gateway.admission import Admission, Ticket
+from voice_agent.gateway.busy import BusyClip
+from voice_agent.gateway.load_watch import watch_load
+from voice_agent.gateway.overload import OverloadGuard, OverloadSettings
 from voice_agent.gateway.websocket import StreamingGateway
 from voice_agent.models import CallId
 from voice_agent.observability.event_file import EventFileWriter
 from voice_agent.observability.event_log import call_header
 from voice_agent.observability.lifecycle_log import log_sink
-from voice_agent.observability.loop_lag import watch_loop_lag
 from voice_agent.observability.metrics import CallMetrics
 from voice_agent.observability.pii import warm_pii
 from voice_agent.observability.record import RecordSink
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder, default_cache_dir
 from voice_agent.providers.pool import ModelPool
 from voice_agent.providers.registry import ProviderContext, build_provider
+from voice_agent.providers.tts.base import SpeechSynthesizer
 from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.turn.smart_turn import SmartTurnModel
 from voice_agent.providers.understanding.semantic import SemanticUnderstanding
@@ -67,6 +71,7 @@ class Platform:
     event_files: EventFileWriter
     admission: Admission
     gateway: StreamingGateway
+    busy_clip: BusyClip | None
 
 
 @asynccontextmanager
@@ -89,7 +94,11 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         metrics.target_first_token.set(settings.monitoring.target_first_token_ms)
         event_files = EventFileWriter(state_dir / "calls", on_dropped=metrics.event_log_dropped.inc, clock=clock)
         stack.push_async_callback(asyncio.to_thread, event_files.close)
-        admission = Admission(capacity=settings.server.max_calls, clock=clock)
+        guard = OverloadGuard(overload_settings(settings.admission), clock.now())
+        admission = Admission(
+            capacity=settings.server.max_calls, clock=clock, guard=guard, on_refused=metrics.count_refusal
+        )
+        busy_clip = await _busy_clip(settings, services.synthesizer)
         opener = _CallOpener(services, metrics, event_files, default_locale=settings.asr.language)
         gateway = StreamingGateway(
             admission=admission,
@@ -98,9 +107,10 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
             machine_settings=services.settings.machine,
             access_token=settings.server.access_token.get_secret_value(),
             allowed_origins=settings.server.allowed_origins,
+            busy_clip=busy_clip,
         )
-        lag = asyncio.create_task(watch_loop_lag(clock, metrics.loop_lag.set), name="loop-lag")
-        stack.callback(lag.cancel)
+        watch = asyncio.create_task(watch_load(clock, services.lateness, guard, metrics), name="load-watch")
+        stack.callback(watch.cancel)
         if isinstance(services.synthesizer, CachingSynthesizer):
             phrases = asyncio.create_task(_prepare_phrases(services.synthesizer), name="prepare-phrases")
             stack.callback(phrases.cancel)
@@ -109,7 +119,9 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         gc.freeze()
         stack.callback(gc.unfreeze)
         admission.open()
-        yield Platform(settings, clock, services, database, knowledge, metrics, event_files, admission, gateway)
+        yield Platform(
+            settings, clock, services, database, knowledge, metrics, event_files, admission, gateway, busy_clip
+        )
 
 
 class _CallOpener:
@@ -230,6 +242,15 @@ async def _prepare_phrases(synthesizer: CachingSynthesizer) -> None:
         await synthesizer.prepare([phrase for phrase in phrases if "{" not in phrase], locale=DEFAULT_LOCALE)
 
 
+async def _busy_clip(settings: Settings, synthesizer: SpeechSynthesizer) -> BusyClip | None:
+    """What refused callers hear, if they are to hear anything, in the language of calls that name none."""
+    if settings.server.busy_answer != "spoken":
+        return None
+    locale = resolve_locale(settings.asr.language)
+    pcm = b"".join([audio async for audio in synthesizer.synthesize(locale.prompts.busy, locale=locale.tag)])
+    return BusyClip(Resampler(synthesizer.sample_rate_hz, SPEAK_RATE_HZ).process(pcm))
+
+
 async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderstanding, language_model: Any) -> None:
     await embedder.warm_up()
     await understanding.warm_up()
@@ -267,6 +288,15 @@ def call_settings(settings: Settings) -> CallSettings:
         speech_start_s=turn.speech_start_ms / 1000,
         speech_stop_s=turn.speech_stop_ms / 1000,
         playout_lead_s=turn.playout_lead_ms / 1000,
+    )
+
+
+def overload_settings(admission: AdmissionSettings) -> OverloadSettings:
+    return OverloadSettings(
+        max_loop_lag_s=admission.max_loop_lag_ms / 1000,
+        max_lateness_s=admission.max_playout_lateness_ms / 1000,
+        calm_s=admission.calm_s,
+        ramp_per_s=admission.ramp_calls_per_s,
     )
 
 

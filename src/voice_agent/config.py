@@ -42,7 +42,22 @@ class ServerSettings(_Group):
         alias="ALLOWED_ORIGINS",
         description="further web origins whose pages may open calls, e.g. https://shop.example",
     )
-    max_calls: int = Field(8, alias="MAX_CALLS", ge=1, description="calls admitted at once by this process")
+    workers: int = Field(
+        1,
+        alias="WORKERS",
+        ge=1,
+        le=256,
+        description="processes that share the port and the calls; about one per core, each with models of its own",
+    )
+    max_calls: int = Field(
+        8, alias="MAX_CALLS", ge=1, description="calls admitted at once by this server, all workers together"
+    )
+    busy_answer: str = Field(
+        "code",
+        alias="BUSY_ANSWER",
+        pattern="^(code|spoken)$",
+        description="how a call beyond capacity is refused: close code 1013 at once, or after a spoken sentence",
+    )
     drain_timeout_s: float = Field(
         30, alias="DRAIN_TIMEOUT_S", description="seconds that running calls get to end at a shutdown", ge=0
     )
@@ -55,6 +70,32 @@ class ServerSettings(_Group):
     )
     log_format: str = Field(
         "console", alias="LOG_FORMAT", description="console (for people) or json", pattern="^(console|json)$"
+    )
+
+
+class AdmissionSettings(_Group):
+    """When a call is refused although a place is free; see docs/capacity.md."""
+
+    max_loop_lag_ms: float = Field(
+        20,
+        alias="ADMISSION_MAX_LOOP_LAG_MS",
+        gt=0,
+        description="median lateness of the event loop over a second; one frame's length: later, and frames pile up",
+    )
+    max_playout_lateness_ms: float = Field(
+        30,
+        alias="ADMISSION_MAX_PLAYOUT_LATENESS_MS",
+        gt=0,
+        description="99th percentile over 3 s; half of a 60 ms jitter buffer, so that refusing comes before gaps",
+    )
+    calm_s: float = Field(
+        2, alias="ADMISSION_CALM_S", ge=0, description="seconds without overload before calls are admitted again"
+    )
+    ramp_calls_per_s: float = Field(
+        20,
+        alias="ADMISSION_RAMP_CALLS_PER_S",
+        gt=0,
+        description="calls that a worker begins in a second, fewer near its limits; a call weighs only once it talks",
     )
 
 
@@ -206,6 +247,7 @@ class Settings:
     """All groups. Built once, by the composition root."""
 
     server: ServerSettings
+    admission: AdmissionSettings
     asr: AsrSettings
     tts: TtsSettings
     llm: LlmSettings
@@ -227,6 +269,7 @@ class Settings:
 
 _GROUPS: dict[str, type[_Group]] = {
     "server": ServerSettings,
+    "admission": AdmissionSettings,
     "asr": AsrSettings,
     "tts": TtsSettings,
     "llm": LlmSettings,
@@ -253,6 +296,7 @@ def load_settings(env_file: str | Path | None = ".env") -> Settings:
             raise ConfigError(_one_line(group, error)) from None
     settings = Settings(**groups)
     _check_exposure(settings.server)
+    _check_workers(settings.server)
     if settings.store.session_store_url.get_secret_value():
         raise ConfigError("SESSION_STORE_URL is set, but this version keeps sessions in the process: leave it empty.")
     return settings
@@ -271,6 +315,14 @@ def _check_exposure(server: ServerSettings) -> None:
         raise ConfigError(
             f"HOST={server.host!r} listens beyond this machine, so ACCESS_TOKEN must be set: "
             "choose a long random value, or bind to 127.0.0.1."
+        )
+
+
+def _check_workers(server: ServerSettings) -> None:
+    if server.workers > server.max_calls:
+        raise ConfigError(
+            f"WORKERS={server.workers} is more than MAX_CALLS={server.max_calls}, so that a worker would never take a "
+            "call: MAX_CALLS counts the calls of all workers together."
         )
 
 

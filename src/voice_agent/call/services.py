@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from voice_agent.clock import Clock
 from voice_agent.conversation.machine import MachineSettings
+from voice_agent.observability.lateness import LatenessWindow
 from voice_agent.providers.asr.base import RecognizerFactory
 from voice_agent.providers.llm.base import LanguageModel
 from voice_agent.providers.tts.base import SpeechSynthesizer
@@ -57,3 +58,4 @@ class CallServices:
     pins: PinVerifier
     handover: Handover
     settings: CallSettings
+    lateness: LatenessWindow = field(default_factory=LatenessWindow)

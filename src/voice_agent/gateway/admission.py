@@ -1,8 +1,12 @@
 """Which calls exist: admission, readiness, draining, and the list an operator sees.
 
-Rules: a call is admitted while the process is warm, not draining, no probe objects and a place is free. Each admitted
-call holds one ``Ticket``; leaving the ticket's ``with`` block gives the place back, whatever happened inside. So the
-number of active calls is the number of tickets that are out, and nothing else counts it.
+Rules: a call is admitted while the process is warm, not draining, no probe objects, a place is free and the overload
+guard lets it begin. Each admitted call holds one ``Ticket``; leaving the ticket's ``with`` block gives the place back,
+whatever happened inside. So the number of active calls is the number of tickets that are out, and nothing else counts it.
+
+A connection is judged twice: when its first bytes arrive (``begin_handshake``), so that refusing costs next to nothing,
+and when the handshake is done (``try_admit``), which decides. Handshakes on their way count as calls for the first of
+these, or a burst of connections would pass it before the first of them became a call.
 """
 
 from __future__ import annotations
@@ -18,9 +22,13 @@ from types import TracebackType
 from voice_agent.clock import Clock
 from voice_agent.conversation.commands import EndCall, Escalate
 from voice_agent.conversation.events import CallStarted
+from voice_agent.gateway.overload import OverloadGuard
 from voice_agent.observability.record import LogRecord
 
 RECENT_CALLS = 200  # ended calls kept for the operator's list
+
+# A handshake that has not become a call by then never will: it was malformed, or its client is gone.
+HANDSHAKE_S = 1.0
 
 ReadinessProbe = Callable[[], str]
 """Gives "" where new calls are welcome, otherwise the reason why not. Asked often: must be quick and must not raise."""
@@ -31,6 +39,17 @@ class ServerStatus(StrEnum):
     STARTING = "starting"
     DRAINING = "draining"
     OVERLOADED = "overloaded"
+
+
+class Refusal(StrEnum):
+    """Why a call was not admitted: the closed set that metrics are labelled with."""
+
+    DRAINING = "draining"
+    STARTING = "starting"
+    FULL = "full"
+    PROBE = "probe"
+    OVERLOAD = "overload"
+    RAMP = "ramp"
 
 
 class CallPhase(StrEnum):
@@ -70,9 +89,12 @@ class CallEntry:
 class Ticket:
     """A call's place, as a context manager. ``observe`` is a record sink that keeps the operator's entry current."""
 
-    def __init__(self, entry: CallEntry, give_back: Callable[[CallEntry], None]) -> None:
+    def __init__(
+        self, entry: CallEntry, give_back: Callable[[CallEntry], None], on_change: Callable[[CallEntry], None]
+    ) -> None:
         self.entry = entry
         self._give_back = give_back
+        self._on_change = on_change
 
     def observe(self, record: LogRecord) -> None:
         entry = self.entry
@@ -84,7 +106,8 @@ class Ticket:
             case EndCall(outcome=outcome, reason=reason):
                 entry.outcome, entry.reason = outcome.value, reason
             case _:
-                pass
+                return
+        self._on_change(entry)
 
     def __enter__(self) -> Ticket:
         return self
@@ -99,17 +122,43 @@ class Ticket:
         self._give_back(self.entry)
 
 
-class Admission:
-    """The one register of this process's calls. All methods run on the event loop."""
+@dataclass(frozen=True, slots=True)
+class _Objection:
+    """``temporary`` objections concern this very moment: they refuse a call, but the server still counts as ready."""
 
-    def __init__(self, *, capacity: int, clock: Clock, probes: Sequence[ReadinessProbe] = ()) -> None:
+    why: Refusal
+    status: ServerStatus
+    reason: str
+    temporary: bool = False
+
+
+class Admission:
+    """The one register of this process's calls. All methods run on the event loop.
+
+    ``on_change`` is told of every entry that was added or has changed, ``on_refused`` of every call that was refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        clock: Clock,
+        probes: Sequence[ReadinessProbe] = (),
+        guard: OverloadGuard | None = None,
+        on_change: Callable[[CallEntry], None] = lambda entry: None,
+        on_refused: Callable[[Refusal], None] = lambda why: None,
+    ) -> None:
         self._capacity = capacity
         self._clock = clock
         self._probes = tuple(probes)
+        self._guard = guard
+        self.on_change = on_change
+        self._on_refused = on_refused
         self._started_at = clock.now()
         self._warm = False
         self._draining = False
         self._count = 0
+        self._handshakes: deque[float] = deque()
         self._active: dict[int, CallEntry] = {}
         self._recent: deque[CallEntry] = deque(maxlen=RECENT_CALLS)
         self._empty = asyncio.Event()
@@ -132,36 +181,70 @@ class Admission:
             return False
         return True
 
-    def try_admit(self) -> Ticket | None:
-        """A place for one more call, or None: ``status()`` then says why."""
-        if self._objection()[1]:
-            return None
+    def begin_handshake(self) -> str:
+        """A client's first bytes are there: "" lets it go on, anything else is why it is refused. Counts refusals."""
+        now = self._clock.now()
+        while self._handshakes and self._handshakes[0] <= now - HANDSHAKE_S:
+            self._handshakes.popleft()
+        objection = self._objection(len(self._handshakes))
+        if objection is None:
+            self._handshakes.append(now)
+            return ""
+        self._on_refused(objection.why)
+        return objection.reason
+
+    def end_handshake(self) -> None:
+        """A handshake is done, whatever becomes of it. Calling it without ``begin_handshake`` does no harm."""
+        if self._handshakes:
+            self._handshakes.popleft()
+
+    def try_admit(self) -> Ticket | str:
+        """A place for one more call, or why there is none. Counts refusals."""
+        objection = self._objection(0)
+        if objection is not None:
+            self._on_refused(objection.why)
+            return objection.reason
+        if self._guard is not None:
+            self._guard.take(self._clock.now())
         self._count += 1
         entry = CallEntry(number=self._count, since=self._clock.wall())
         self._active[entry.number] = entry
         self._empty.clear()
-        return Ticket(entry, self._give_back)
+        self.on_change(entry)
+        return Ticket(entry, self._give_back, self.on_change)
 
     def status(self) -> AdmissionStatus:
-        status, reason = self._objection()
+        objection = self._objection(0)
         uptime_s = self._clock.now() - self._started_at
-        return AdmissionStatus(status, reason, len(self._active), self._capacity, uptime_s)
+        counts = (len(self._active), self._capacity, uptime_s)
+        if objection is None or objection.temporary:
+            return AdmissionStatus(ServerStatus.READY, "", *counts)
+        return AdmissionStatus(objection.status, objection.reason, *counts)
 
     def calls(self) -> list[CallEntry]:
         """Active calls, oldest first, then ended ones, newest first."""
         return [*self._active.values(), *reversed(self._recent)]
 
-    def _objection(self) -> tuple[ServerStatus, str]:
+    def _objection(self, beginning: int) -> _Objection | None:
+        """Why a call that comes after ``beginning`` others, which are about to be taken, may not come."""
         if self._draining:
-            return ServerStatus.DRAINING, "the server is shutting down"
+            return _Objection(Refusal.DRAINING, ServerStatus.DRAINING, "the server is shutting down")
         if not self._warm:
-            return ServerStatus.STARTING, "the server is still starting"
-        if len(self._active) >= self._capacity:
-            return ServerStatus.OVERLOADED, f"all {self._capacity} places are taken"
+            return _Objection(Refusal.STARTING, ServerStatus.STARTING, "the server is still starting")
+        taken = len(self._active) + beginning
+        if taken >= self._capacity:
+            full = f"all {self._capacity} places are taken"
+            return _Objection(Refusal.FULL, ServerStatus.OVERLOADED, full, temporary=len(self._active) < self._capacity)
         for probe in self._probes:
             if reason := probe():
-                return ServerStatus.OVERLOADED, reason
-        return ServerStatus.READY, ""
+                return _Objection(Refusal.PROBE, ServerStatus.OVERLOADED, reason)
+        if self._guard is not None and taken > 0:
+            if reason := self._guard.objection():
+                return _Objection(Refusal.OVERLOAD, ServerStatus.OVERLOADED, reason)
+            if not self._guard.may_begin(self._clock.now(), beginning):
+                reason = "too many calls began just now"
+                return _Objection(Refusal.RAMP, ServerStatus.OVERLOADED, reason, temporary=True)
+        return None
 
     def _give_back(self, entry: CallEntry) -> None:
         if self._active.pop(entry.number, None) is None:
@@ -170,3 +253,4 @@ class Admission:
         self._recent.append(entry)
         if not self._active:
             self._empty.set()
+        self.on_change(entry)

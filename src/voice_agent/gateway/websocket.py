@@ -26,6 +26,7 @@ from voice_agent.conversation.machine import CallMachine, MachineSettings
 from voice_agent.errors import CallerError
 from voice_agent.gateway.access import bearer_token, origin_allowed, token_matches
 from voice_agent.gateway.admission import Admission, Ticket
+from voice_agent.gateway.busy import BUSY, BusyClip, busy_reason
 from voice_agent.gateway.control import (
     MAX_TEXT_BYTES,
     ControlBudget,
@@ -48,7 +49,7 @@ MAX_MALFORMED_FRAMES = 20
 MAX_REASON_BYTES = 123  # RFC 6455 §5.5: a close frame's payload is at most 125 bytes, two of them the code
 
 # Close codes (RFC 6455 §7.4.1; 1013 is registered with IANA).
-NORMAL, GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, INTERNAL, BUSY = 1000, 1001, 1003, 1008, 1009, 1011, 1013
+NORMAL, GOING_AWAY, UNSUPPORTED, POLICY, TOO_BIG, INTERNAL = 1000, 1001, 1003, 1008, 1009, 1011
 
 _CLOSED_BY_CLIENT = frozenset({1000, 1001, 1005})
 _BROKEN_PROTOCOL = frozenset({1002, 1003, 1007, 1009})
@@ -82,7 +83,9 @@ class StreamingGateway:
         machine_settings: MachineSettings,
         access_token: str = "",
         allowed_origins: Collection[str] = (),
+        busy_clip: BusyClip | None = None,
     ) -> None:
+        self._busy_clip = busy_clip
         self._admission = admission
         self._open_call = open_call
         self._clock = clock
@@ -95,6 +98,7 @@ class StreamingGateway:
         if (await receive())["type"] != "websocket.connect":
             return
         with suppress(OSError):  # the client may be gone before it is accepted
+            self._admission.end_handshake()
             await send({"type": "websocket.accept"})
             try:
                 parameters = self._checked(scope)
@@ -102,8 +106,8 @@ class StreamingGateway:
                 await self._refuse(send, error.close_code, str(error))
                 return
             ticket = self._admission.try_admit()
-            if ticket is None:
-                await self._refuse(send, BUSY, f"busy: {self._admission.status().reason}; try again later")
+            if isinstance(ticket, str):
+                await self._busy(send, parameters, busy_reason(ticket))
                 return
             with ticket:
                 await self._serve(parameters, ticket, receive, send)
@@ -130,6 +134,11 @@ class StreamingGateway:
     async def _refuse(self, send: Send, code: int, reason: str) -> None:
         log.info("call refused", code=code, reason=reason)
         await send({"type": "websocket.close", "code": code, "reason": _fitting(reason)})
+
+    async def _busy(self, send: Send, parameters: CallParameters, reason: str) -> None:
+        if self._busy_clip is not None:
+            await self._busy_clip.say(send, parameters.out_rate_hz)
+        await send({"type": "websocket.close", "code": BUSY, "reason": reason})
 
     async def _serve(self, parameters: CallParameters, ticket: Ticket, receive: Receive, send: Send) -> None:
         connection = _Connection(parameters, receive, send, self._clock, self._machine_settings)

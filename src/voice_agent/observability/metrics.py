@@ -7,6 +7,8 @@ milliseconds. Labels come from closed sets only: an unknown tool is "other", wha
 from __future__ import annotations
 
 from collections.abc import Collection
+from enum import StrEnum
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -20,6 +22,7 @@ from voice_agent.conversation.commands import (
 )
 from voice_agent.conversation.events import CallStarted, ReplyFailed, Stage, StageFailed, ToolReturned
 from voice_agent.models import CallOutcome, PolicyReason, ToolStatus
+from voice_agent.observability.metrics_sharing import all_workers
 from voice_agent.observability.record import LogRecord
 from voice_agent.observability.turn_latency import TurnLatencies, TurnLatencyFold
 
@@ -27,6 +30,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER_TOOL = "other"
 _DRAFT_RESULTS = ("used", "wasted")
 
+GaugeMode = Literal["livesum", "livemax"]
+# How the gauges of several workers become one; those of a worker that has died no longer count.
+_SUM: GaugeMode = "livesum"
+_WORST: GaugeMode = "livemax"
+
+_LAG_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 _TURN_BUCKETS = (200, 500, 800, 1200, 1800, 2500, 4000, 8000)
 _ASR_BUCKETS = (100, 200, 400, 600, 1000, 2000)
 _LLM_BUCKETS = (200, 400, 800, 1200, 2000, 4000)
@@ -86,7 +95,7 @@ class CallMetrics:
         self.escalations = self._counter("voice_escalations_total", "calls handed over to a human", "reason")
         self.barge_ins = self._counter("voice_barge_ins_total", "replies the caller interrupted")
         self.sessions = self._counter("voice_sessions_total", "calls that ended", "outcome")
-        self.active_sessions = Gauge("voice_active_sessions", "calls in progress", registry=self.registry)
+        self.active_sessions = self._gauge("voice_active_sessions", "calls in progress", _SUM)
 
     def _make_further_metrics(self) -> None:
         self.turn_latency_fine = self._histogram(
@@ -100,13 +109,20 @@ class CallMetrics:
         self.drafts = self._counter(
             "voice_drafts_total", "answers begun before their turn was certain: used, or wasted", "result"
         )
-        self.loop_lag = Gauge("voice_loop_lag_ms", "how late the event loop woke last", registry=self.registry)
-        self.capacity = Gauge("voice_session_capacity", "calls admitted at once", registry=self.registry)
-        self.target_turn_latency = Gauge(
-            "voice_target_turn_latency_ms", "what a turn should take (a setting)", registry=self.registry
+        self.loop_lag = self._gauge("voice_loop_lag_ms", "how late the event loop woke last", _WORST)
+        self.loop_lags = self._histogram(
+            "voice_loop_lag_distribution_ms", "how late the event loop woke, 20 times a second", _LAG_BUCKETS
         )
-        self.target_first_token = Gauge(
-            "voice_target_first_token_ms", "what a first token should take (a setting)", registry=self.registry
+        self.playout_lateness = self._gauge(
+            "voice_playout_lateness_ms", "99th percentile of how late audio left over the last 3 s", _WORST
+        )
+        self.refused_calls = self._counter("voice_refused_calls_total", "calls that were not admitted", "reason")
+        self.capacity = self._gauge("voice_session_capacity", "calls admitted at once", _SUM)
+        self.target_turn_latency = self._gauge(
+            "voice_target_turn_latency_ms", "what a turn should take (a setting)", _WORST
+        )
+        self.target_first_token = self._gauge(
+            "voice_target_first_token_ms", "what a first token should take (a setting)", _WORST
         )
         self.event_log_dropped = self._counter(
             "voice_event_log_dropped_total", "event log lines lost (full queue, full disk)"
@@ -114,6 +130,9 @@ class CallMetrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[int, ...]) -> Histogram:
         return Histogram(name, text, buckets=buckets, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, over_workers: GaugeMode) -> Gauge:
+        return Gauge(name, text, registry=self.registry, multiprocess_mode=over_workers)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
@@ -131,6 +150,16 @@ class CallMetrics:
             self.stage_failures.labels(stage.value)
         for result in _DRAFT_RESULTS:
             self.drafts.labels(result)
+
+    def count_refusal(self, reason: StrEnum) -> None:
+        """A call was not admitted; ``reason`` is from a closed set."""
+        self.refused_calls.labels(reason.value).inc()
+
+    def observe_load(self, *, loop_lag_s: float, lateness_s: float | None) -> None:
+        """``lateness_s`` is None where too little audio was sent to judge by."""
+        self.loop_lag.set(loop_lag_s * 1000)
+        self.loop_lags.observe(loop_lag_s * 1000)
+        self.playout_lateness.set((lateness_s or 0.0) * 1000)
 
     def fold(self) -> CallMetricsFold:
         """The sink for one new call."""
@@ -152,8 +181,8 @@ class CallMetrics:
                 histogram.observe(value)
 
     def render(self) -> bytes:
-        """The exposition (``CONTENT_TYPE``). Takes tens of ms: call it in a thread."""
-        return generate_latest(self.registry)
+        """The exposition (``CONTENT_TYPE``) of the whole server. Takes tens of ms: call it in a thread."""
+        return generate_latest(all_workers() or self.registry)
 
 
 class CallMetricsFold:

@@ -31,6 +31,7 @@ from voice_agent.conversation.events import (
 )
 from voice_agent.conversation.machine import CallMachine, MachineSettings
 from voice_agent.gateway.admission import Admission, Ticket
+from voice_agent.gateway.busy import early_refusals
 from voice_agent.gateway.http import create_http_app
 from voice_agent.gateway.server import server_config
 from voice_agent.gateway.websocket import StreamingGateway
@@ -184,6 +185,7 @@ async def served(
     capacity: int = 8,
     warm: bool = True,
     server_options: dict[str, Any] | None = None,
+    early: bool = False,
     **gateway_options: Any,
 ) -> AsyncIterator[Served]:
     """The door on a free port of this machine, served by uvicorn as the program serves it."""
@@ -212,7 +214,10 @@ async def served(
     )
     if warm:
         admission.open()
-    config = server_config(app, host="127.0.0.1", port=0, **(server_options or {}))
+    options = dict(server_options or {})
+    if early:
+        options["http"] = early_refusals(admission, ["/ws/call"], gateway_options.get("busy_clip"))
+    config = server_config(app, host="127.0.0.1", port=0, **options)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server._serve())  # not serve(): that would take over the test run's signals
     try:

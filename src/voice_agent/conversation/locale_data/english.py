@@ -42,6 +42,7 @@ PROFILE = LocaleProfile(
             "I'm sorry, I can't reach a colleague right now.",
             "Please call again a little later. Goodbye.",
         ),
+        busy="All our lines are busy right now. Please call again in a few minutes.",
     ),
     backchannels=frozenset(
         "mm-hmm|mm hmm|mhm|mm|mmm|mmhmm|hmm|hm|uh-huh|uh huh|aha|ah|oh|okay|ok|right|sure|yeah|yes|yep|yup|i see|"

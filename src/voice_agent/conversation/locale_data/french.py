@@ -40,6 +40,7 @@ PROFILE = LocaleProfile(
             "Au revoir.",
         ),
         handover_failed=("Désolé, aucun collègue n'est joignable.", "Rappelez un peu plus tard. Au revoir."),
+        busy="Toutes nos lignes sont occupées. Rappelez dans quelques minutes, s'il vous plaît.",
     ),
     backchannels=frozenset(
         "mm|mmm|hmm|oui|ouais|d'accord|ok|ah|oh|je vois|bien|très bien|entendu|voilà|ah oui".split("|")

@@ -28,6 +28,7 @@ class Prompts:
     handover_connected: tuple[str, ...]
     handover_callback: tuple[str, ...]  # {reference}
     handover_failed: tuple[str, ...]
+    busy: str
 
 
 @dataclass(frozen=True, slots=True)

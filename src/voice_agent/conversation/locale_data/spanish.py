@@ -43,6 +43,7 @@ PROFILE = LocaleProfile(
             "Lo siento, ahora no localizo a ningún compañero.",
             "Llame un poco más tarde, por favor. Adiós.",
         ),
+        busy="Todas nuestras líneas están ocupadas. Llame de nuevo en unos minutos, por favor.",
     ),
     backchannels=frozenset(
         "ajá|mm|mmm|hmm|ya|sí|si|vale|claro|bueno|de acuerdo|entiendo|ah|oh|muy bien|bien".split("|")
