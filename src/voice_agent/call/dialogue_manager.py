@@ -31,8 +31,8 @@ Posted = LlmStarted | LlmFinished | ToolStarted | ToolReturned
 
 
 class DialogueManager:
-    """Writes one reply. Its tools wait until ``certain`` is set. ``mask`` is applied to tool results before they become
-    events, and before the model sees those that are not public."""
+    """Writes one reply. Tools that change something wait until ``certain`` is set. ``mask`` is applied to tool results
+    before they become events, and before the model sees those that are not public."""
 
     def __init__(
         self,
@@ -98,17 +98,22 @@ class DialogueManager:
         )
 
     async def _run_tools(self, reply_id: ReplyId, calls: list[ToolCall]) -> list[ToolResult]:
-        await self._certain.wait()
+        if any(self._writes(call.name) for call in calls):
+            await self._certain.wait()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._run_tool(reply_id, call), name=f"tool-{call.name}") for call in calls]
         return [task.result() for task in tasks]
 
     async def _run_tool(self, reply_id: ReplyId, call: ToolCall) -> ToolResult:
-        self._post(ToolStarted(reply_id, call))
+        self._post(ToolStarted(reply_id, call, self._writes(call.name)))
         result = await self._services.router.run(call, self._context)
         returned = self._mask(ToolReturned(reply_id, result))
         self._post(returned)
         return result if self._is_public(call.name) else returned.result
+
+    def _writes(self, tool_name: str) -> bool:
+        tool = self._services.tools.find(tool_name)
+        return tool is not None and not tool.read_only
 
     def _is_public(self, tool_name: str) -> bool:
         """What anyone may read is no personal data: the shop's own e-mail address must be spoken as it is."""

@@ -94,6 +94,8 @@ class Listening:
         self._take(pcm)
 
     def _take(self, pcm: bytes) -> None:
+        if self._recognizer is not None and self._recognizer.capabilities.wants_silence:
+            self._recognizer.push(pcm)  # at once: it need not wait for a hop to be full
         self._backlog.extend(self._assembler.push(pcm))
         if not self._draining:
             self._drain()
@@ -114,7 +116,7 @@ class Listening:
             self._recent.append(hop)
         else:
             self._pre_roll.append(hop)
-        if self._recognizer is not None and (feeding or self._recognizer.capabilities.wants_silence):
+        if feeding and self._recognizer is not None and not self._recognizer.capabilities.wants_silence:
             self._recognizer.push(hop)
         match fact:
             case SpeechBegan(at_s=at_s):

@@ -126,7 +126,7 @@ class StartReply:
     """Ask the language model for an answer to the dialogue so far; speak ``lead_in`` at once, before its words.
 
     A ``draft`` answers a turn that is not yet certain: it is written and synthesised, but nothing of it is played and no
-    tool runs for it until ``ReleaseReply``.
+    tool that changes anything runs for it until ``ReleaseReply``.
     """
 
     name: ClassVar[str] = "start_reply"

@@ -88,6 +88,8 @@ class AgentSide:
                 draft.reply.write(event.index, event.text)
             case SynthesisFinished():
                 draft.reply.measured(event.index, event.duration_s)
+            case ToolStarted() | ToolReturned():
+                draft.tool_events.append(event)
             case ReplyFailed():
                 draft.reply = None  # the committed turn will be answered anew
             case _:

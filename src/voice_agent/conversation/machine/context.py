@@ -18,6 +18,7 @@ from voice_agent.conversation.commands import (
     StartReply,
 )
 from voice_agent.conversation.endpointing import words_of
+from voice_agent.conversation.events import ToolReturned, ToolStarted
 from voice_agent.conversation.history import DialogueHistory
 from voice_agent.conversation.locales import LocaleProfile, resolve_locale
 from voice_agent.conversation.machine.reply import AgentReply
@@ -98,12 +99,14 @@ class SecretCapture:
 @dataclass(slots=True)
 class Draft:
     """An answer begun before its turn is certain. ``text`` is what it answers; ``reply`` is None once the draft is of no
-    use (it failed, or policy wants something else); ``decision`` is None until the meanings are known."""
+    use (it failed, or policy wants something else); ``decision`` is None until the meanings are known; ``tool_events``
+    take effect once the draft is taken up."""
 
     turn_id: TurnId
     text: str
     reply: AgentReply | None
     decision: PolicyDecision | None = None
+    tool_events: list[ToolStarted | ToolReturned] = field(default_factory=list)
 
     def answers(self, turn: CallerTurn) -> bool:
         return self.turn_id == turn.turn_id and words_of(self.text) == words_of(turn.full_text())
@@ -125,6 +128,7 @@ class CallContext:
     secret: SecretCapture = field(default_factory=SecretCapture)
     turn: CallerTurn | None = None
     draft: Draft | None = None
+    held_events: list[ToolStarted | ToolReturned] = field(default_factory=list)
     deciding: TurnId | None = None
     checking_secret: bool = False
     reply: AgentReply | None = None
@@ -206,6 +210,7 @@ class CallContext:
         draft = self.draft
         if draft is not None and draft.turn_id == turn_id and draft.reply is not None and not lead_in:
             self.draft = None
+            self.held_events = draft.tool_events
             self._take_up(draft.reply)
             return
         reply = self._begin_reply(Purpose.ANSWER, turn_id, interruptible=True, then_end=None)

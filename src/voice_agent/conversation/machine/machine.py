@@ -121,6 +121,8 @@ class CallMachine:
         ctx.now = now
         if ctx.call is not CallState.ENDED:
             self._dispatch(event, now)
+            while ctx.held_events:  # a draft was taken up: what its tools brought counts from now on
+                self._agent.handle(ctx.held_events.pop(0), now)
         return ctx.out
 
     def _dispatch(self, event: Event, now: float) -> None:

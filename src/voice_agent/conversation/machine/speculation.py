@@ -5,7 +5,8 @@ drafted: the language model writes and the synthesiser speaks into a playout tha
 the draft, if the turn still has the words that were drafted for; otherwise the draft is thrown away. So a right guess
 saves the model's and the synthesiser's time, and a wrong one costs a request. Rules:
 
-1. Nothing of a draft is heard and none of its tools run before the commit.
+1. Before the commit nothing of a draft is heard, and only tools that read run for it; what they bring takes effect at
+   the commit.
 2. The meanings of the turn are looked for at the same time; a policy that wants something else than an answer wins.
 3. No draft is made while a secret is collected, over the agent's own words, or for a turn that waits for more words.
 4. At most ``drafts_per_turn``: a caller who keeps going on costs no more than that.

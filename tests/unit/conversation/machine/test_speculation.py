@@ -11,7 +11,7 @@ from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.conversation.machine.settings import SpeculationSettings
-from voice_agent.models import Meaning, Role
+from voice_agent.models import Meaning, Role, ToolCall, ToolResult, ToolStatus
 
 UNSURE = 0.1  # what the end-of-turn model says of a sentence that may go on
 
@@ -24,7 +24,8 @@ def listening(**changes: object) -> Driver:
 
 
 def unsure_turn(text: str = "Where is my parcel", **changes: object) -> Driver:
-    driver = listening(score=UNSURE, **changes)
+    patient = replace(MachineSettings(), speculation=SpeculationSettings(max_wait_s=5.0))
+    driver = listening(score=UNSURE, **({"settings": patient} | changes))
     driver.begins()
     driver.wait(0.9)
     driver.pauses(text)
@@ -102,7 +103,7 @@ def test_policy_overrules_a_draft_but_only_once_the_turn_is_certain() -> None:
     driver = unsure_turn("Give me a person", meaning=Meaning.HUMAN_WANTED)
     assert driver.last(c.CancelReply).reason is c.CancelReason.SPECULATION
     assert not driver.all(c.Escalate)
-    driver.wait(1.0)
+    driver.wait(2.0)
     assert driver.all(c.Escalate)
     assert len(driver.all(c.Understand)) == 1
 
@@ -146,6 +147,32 @@ def test_nothing_is_drafted_for_a_secret() -> None:
     driver.pauses("[PIN]", secret_digits=2)
     driver.wait(2.0)
     assert len(drafts(driver)) == before
+
+
+def test_what_a_drafts_tools_brought_counts_once_the_turn_is_certain() -> None:
+    driver = unsure_turn(answer="It is on its way.")
+    reply_id = drafts(driver)[0].reply_id
+    result = ToolResult("t1", "order_status", ToolStatus.OK, {"status": "sent"})
+    driver.feed(e.ToolStarted(reply_id, ToolCall("t1", "order_status", "{}")))
+    driver.feed(e.ToolReturned(reply_id, result))
+    assert all(m.tool_result is None for m in driver.machine.messages())
+    driver.wait(2.0)
+    roles = [message.role for message in driver.machine.messages() if message.text or message.tool_result]
+    assert roles[-3:] == [Role.CALLER, Role.TOOL, Role.AGENT]
+    assert [m.tool_result for m in driver.machine.messages() if m.tool_result] == [result]
+
+
+def test_a_wasted_drafts_tools_leave_nothing() -> None:
+    driver = unsure_turn()
+    reply_id = drafts(driver)[0].reply_id
+    driver.feed(e.ToolStarted(reply_id, ToolCall("t1", "order_status", "{}")))
+    driver.begins()
+    driver.feed(e.TranscriptPartial(driver._utterance, "Where is my parcel and my coat"))
+    driver.feed(e.ToolReturned(reply_id, ToolResult("t1", "order_status", ToolStatus.OK, {"status": "sent"})))
+    driver.wait(0.5)
+    driver.pauses("Where is my parcel and my coat")
+    driver.wait(2.0)
+    assert all(m.tool_result is None for m in driver.machine.messages())
 
 
 def test_the_end_of_the_call_ends_a_draft() -> None:
