@@ -3,6 +3,57 @@
 from __future__ import annotations
 
 from voice_agent.conversation.locale_data.profile import LocaleProfile, Prompts
+from voice_agent.conversation.locale_data.turn_words import TurnWords, pattern, phrases
+
+_TURN_WORDS = TurnWords(
+    holds=phrases(
+        "un instant|un moment|une seconde|une minute|attendez|attendez un instant|attendez une seconde|un petit instant|"
+        "ne quittez pas|donnez-moi une seconde|laissez-moi voir|laissez moi voir|je regarde|je cherche|je vais le chercher|"
+        "deux secondes|deux minutes"
+    ),
+    openers=phrases(
+        "bonjour|bonsoir|allô|salut|alors|bon|donc|voilà|écoutez|excusez-moi|pardon|d'accord|oui|non|"
+        "oui bonjour|en fait"
+    ),
+    greetings=phrases("allô|bonjour|bonsoir"),
+    open_phrases=phrases(
+        "pouvez-vous me dire|est-ce que|je voudrais|j'aimerais|je voulais|je voudrais savoir|le problème c'est|"
+        "le problème est|je m'appelle|je crois que|parce que|il faut que"
+    ),
+    broken_clause=pattern(
+        r"^(?:(?:et|mais|alors) )*(?:quand (?!est|arrive|vais|pou)|lorsque |si |comme |puisque |parce que$|"
+        r"parce qu)"
+    ),
+    asks=pattern(
+        r"^(?:(?:et|mais|alors|bonjour|donc) )*(?:quel|quelle|quand|combien|où|comment|qui|pourquoi|est-ce que|"
+        r"est-ce qu'\S+|puis-je|pouvez-vous|avez-vous|y a-t-il) (?:\S+ ){1,}\S+$"
+    ),
+    tells=pattern(
+        r"\bj'ai (?:commandé|acheté|reçu|payé|appelé|essayé|ouvert)\b(?!.*\b(?:voudrais|veux|besoin|pouvez|"
+        r"s'il)\b)"
+    ),
+    introduces=pattern(r"^(?:bonjour )?(?:je m'appelle|je suis|c'est) \w+(?: \w+)?$"),
+    hold_reason=pattern(r"^(?:s'il vous|que |je |le temps|pendant|il faut|laissez)"),
+    closers=phrases("merci|merci beaucoup|s'il vous plaît|au revoir|c'est tout|c'est ça|ce sera tout"),
+    short_answers=phrases(
+        "je crois|je pense|je crois que oui|je pense que oui|pas vraiment|pas encore|non merci|oui merci|"
+        "ça marche|c'est tout|ce sera tout|ça ira"
+    ),
+    tens=phrases("vingt|trente|quarante|cinquante|soixante|septante|huitante|nonante"),
+    teens=phrases("dix|onze|douze|treize|quatorze|quinze|seize"),
+    repeats=(("double", 2), ("triple", 3)),
+    at_words=phrases("arobase|arrobase|chez"),
+    dot_words=phrases("point"),
+    joiners=phrases("point|arobase|arrobase|tiret|bas"),
+    months=phrases("janvier|février|mars|avril|mai|juin|juillet|août|septembre|octobre|novembre|décembre"),
+    ordinals=phrases("premier"),
+    whole_dates=pattern(
+        r"\b(?:aujourd'hui|demain|hier|avant-hier|(?:lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche)|"
+        r"(?:semaine|mois|année) (?:dernière?|prochaine?)|il y a .* (?:jours?|semaines?|mois|ans?))\b"
+    ),
+    date_lead=pattern(r"\b(?:le|la|du|de|en|était|est|depuis)$"),
+    declines=pattern(r"\b(?:(?:l'|n')?ai pas|sais pas|trouve pas|quel|quelle|pourquoi|où|quelqu'un|personne)\b"),
+)
 
 PROFILE = LocaleProfile(
     tag="fr-FR",
@@ -43,7 +94,8 @@ PROFILE = LocaleProfile(
         busy="Toutes nos lignes sont occupées. Rappelez dans quelques minutes, s'il vous plaît.",
     ),
     backchannels=frozenset(
-        "mm|mmm|hmm|oui|ouais|d'accord|ok|ah|oh|je vois|bien|très bien|entendu|voilà|ah oui".split("|")
+        "mm|mmm|hmm|oui|ouais|d'accord|ok|okay|ah|oh|je vois|bien|très bien|entendu|voilà|ah oui|ah bon|ah d'accord|"
+        "c'est ça|exact|exactement|parfait|super|génial|bien sûr|je comprends|compris|vraiment|merci|merci bien".split("|")
     ),
     hesitations=frozenset(
         "euh|heu|ben|alors|voyons|attendez|un instant|un moment|une seconde|laissez-moi voir".split("|")
@@ -52,9 +104,15 @@ PROFILE = LocaleProfile(
         "le|la|les|l|un|une|mon|ma|mes|votre|de|du|des|à|au|en|avec|pour|par|et|ou|mais|parce|que|si|est|sont|je|numéro|"
         "commande|comme|quand|sans".split("|")
     ),
+    farewells=frozenset(
+        "merci|merci beaucoup|merci bien|je vous remercie|au revoir|bonne journée|bonne soirée|bonne fin de journée|"
+        "à bientôt|à vous aussi|vous aussi|de même|salut|c'est tout|ce sera tout|non|non merci|"
+        "pour votre aide".split("|")
+    ),
     stop_words=frozenset("stop|attendez|arrêtez|non|pardon|excusez|assez|annuler".split("|")),
     yes_no_words=frozenset(
         "oui|ouais|non|merci|d'accord|s'il|vous|plaît|exact|exactement|bien|sûr|c'est|ça".split("|")
     ),
     digit_words=frozenset("zéro|un|deux|trois|quatre|cinq|six|sept|huit|neuf|dix|cent|mille|double".split("|")),
+    turn_words=_TURN_WORDS,
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from voice_agent.conversation.locale_data.turn_words import TurnWords
+
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
@@ -33,7 +35,9 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class LocaleProfile:
-    """One row. ``tag`` is a BCP 47 tag; word sets are lower case, without punctuation."""
+    """One row. ``tag`` is a BCP 47 tag; word sets are lower case, without punctuation. ``backchannels`` (and ``farewells``,
+    while the call ends) are words and phrases of a listener who leaves the floor to the agent; ``stop_words`` take it.
+    Text of a prompt between ``<must-hear>`` and ``</must-hear>`` is spoken to its end, whatever the caller says."""
 
     tag: str
     name: str
@@ -46,5 +50,7 @@ class LocaleProfile:
     hesitations: frozenset[str]
     open_endings: frozenset[str]
     stop_words: frozenset[str]
+    farewells: frozenset[str]
     yes_no_words: frozenset[str]
     digit_words: frozenset[str]
+    turn_words: TurnWords

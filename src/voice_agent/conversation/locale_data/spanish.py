@@ -3,6 +3,52 @@
 from __future__ import annotations
 
 from voice_agent.conversation.locale_data.profile import LocaleProfile, Prompts
+from voice_agent.conversation.locale_data.turn_words import TurnWords, pattern, phrases
+
+_TURN_WORDS = TurnWords(
+    holds=phrases(
+        "un momento|un segundo|un minuto|espere|espera|espere un momento|espere un segundo|deme un momento|"
+        "deme un segundo|dame un segundo|un momentito|déjeme ver|déjeme mirar|déjeme buscarlo|voy a buscarlo|ahora lo busco"
+    ),
+    openers=phrases(
+        "hola|buenas|buenos días|buenas tardes|buenas noches|oiga|mire|pues|bueno|vale|entonces|verá|perdone|sí|no"
+    ),
+    greetings=phrases("hola|oiga|diga"),
+    open_phrases=phrases(
+        "me puede decir|puede decirme|quería saber|quisiera saber|el problema es|me gustaría|quisiera|quería|"
+        "mi nombre es|tengo que"
+    ),
+    broken_clause=pattern(r"^(?:(?:y|pero|pues) )*(?:cuando (?!llega|me|van)|si |aunque |como (?:no|el|la) |porque$)"),
+    asks=pattern(
+        r"^(?:(?:y|pero|pues|hola|vale) )*(?:qué|cuál|cuándo|cuánto|cuánta|dónde|cómo|quién|por qué|puedo|"
+        r"puede|hay|tienen|tiene|es posible) (?:\S+ ){1,}\S+$"
+    ),
+    tells=pattern(
+        r"\b(?:compré|pedí|recibí|pagué|llamé|intenté|he comprado|he pedido|he recibido)\b(?!.*\b(?:quiero|"
+        r"quisiera|necesito|puede|puedo|por favor)\b)"
+    ),
+    introduces=pattern(r"^(?:hola )?(?:soy|me llamo|mi nombre es) \w+(?: \w+)?$"),
+    hold_reason=pattern(r"^(?:por favor|que |a ver|voy a|mientras|lo busco|la busco|tengo que|déjeme|estoy)"),
+    closers=phrases("gracias|muchas gracias|por favor|adiós|hasta luego|eso es todo|nada más|eso es|de acuerdo"),
+    short_answers=phrases(
+        "creo que sí|creo que no|no gracias|sí por favor|eso es todo|nada más|todavía no|ahora no|está bien|"
+        "me parece bien"
+    ),
+    tens=phrases("veinte|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa"),
+    teens=phrases("diez|once|doce|trece|catorce|quince|dieciséis|diecisiete|dieciocho|diecinueve"),
+    repeats=(("doble", 2), ("triple", 3)),
+    at_words=phrases("arroba"),
+    dot_words=phrases("punto"),
+    joiners=phrases("punto|arroba|guion|guión|bajo"),
+    months=phrases("enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre"),
+    ordinals=phrases("primero|uno"),
+    whole_dates=pattern(
+        r"\b(?:hoy|mañana|ayer|anteayer|(?:el )?(?:lunes|martes|miércoles|jueves|viernes|sábado|domingo)|"
+        r"(?:semana|mes|año) (?:pasad[ao]|que viene)|hace .* (?:días?|semanas?|meses|años?))\b"
+    ),
+    date_lead=pattern(r"\b(?:el|la|de|del|en|fue|es|hace)$"),
+    declines=pattern(r"\b(?:no (?:lo |la )?(?:tengo|sé|recuerdo|encuentro)|qué|cuál|por qué|dónde|persona|alguien)\b"),
+)
 
 PROFILE = LocaleProfile(
     tag="es-ES",
@@ -46,14 +92,22 @@ PROFILE = LocaleProfile(
         busy="Todas nuestras líneas están ocupadas. Llame de nuevo en unos minutos, por favor.",
     ),
     backchannels=frozenset(
-        "ajá|mm|mmm|hmm|ya|sí|si|vale|claro|bueno|de acuerdo|entiendo|ah|oh|muy bien|bien".split("|")
+        "ajá|mm|mmm|hmm|ya|sí|si|vale|claro|bueno|de acuerdo|entiendo|ah|oh|muy bien|bien|ok|okay|ya veo|ya entiendo|"
+        "exacto|exactamente|eso es|perfecto|genial|estupendo|correcto|por supuesto|desde luego|de verdad|entendido|"
+        "comprendo|gracias|muchas gracias".split("|")
     ),
     hesitations=frozenset("eh|em|este|pues|a ver|déjeme ver|un momento|espere|un segundo|o sea".split("|")),
     open_endings=frozenset(
         "el|la|los|las|un|una|mi|mis|su|de|del|a|al|en|con|por|para|y|o|pero|porque|si|que|es|son|está|quiero|número|pedido|"
         "como|cuando|sin".split("|")
     ),
+    farewells=frozenset(
+        "gracias|muchas gracias|muchísimas gracias|mil gracias|adiós|hasta luego|hasta pronto|chao|nos vemos|"
+        "buen día|buenas tardes|buenas noches|que tenga un buen día|igualmente|a usted|a ti|eso es todo|nada más|no|"
+        "no gracias|por su ayuda|por todo".split("|")
+    ),
     stop_words=frozenset("para|espere|espera|basta|no|perdón|perdone|oiga|cancelar".split("|")),
     yes_no_words=frozenset("sí|si|no|claro|vale|gracias|por|favor|correcto|exacto|de|acuerdo|eso|es".split("|")),
     digit_words=frozenset("cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|cien|mil|doble".split("|")),
+    turn_words=_TURN_WORDS,
 )
