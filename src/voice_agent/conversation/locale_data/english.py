@@ -185,8 +185,10 @@ PROFILE = LocaleProfile(
         "thanks|thank you|thanks so much|thank you so much|thanks a lot|thank you very much|many thanks|cheers|bye|bye bye|"
         "goodbye|good bye|bye now|bye then|see you|see ya|take care|you too|and you|same to you|likewise|have a good day|"
         "have a nice day|have a great day|have a good one|have a good evening|have a nice evening|good night|"
-        "have a good weekend|have a nice weekend|that's all|that's it|that was all|that's everything|nothing else|no|"
-        "no thanks|no thank you|you have a good day|you have a nice day|for your help|for the help|for everything".split("|")
+        "have a good weekend|have a nice weekend|that's all|that's it|that was all|that's everything|nothing else|"
+        "no thanks|no thank you|you have a good day|you have a nice day|for your help|for the help|for everything".split(
+            "|"
+        )
     ),
     yes_no_words=frozenset(
         "yes|yeah|yep|yup|sure|please|okay|ok|no|nope|nah|thanks|thank|you|correct|right|exactly|absolutely|definitely|"

@@ -95,7 +95,9 @@ PROFILE = LocaleProfile(
     ),
     backchannels=frozenset(
         "mm|mmm|hmm|oui|ouais|d'accord|ok|okay|ah|oh|je vois|bien|très bien|entendu|voilà|ah oui|ah bon|ah d'accord|"
-        "c'est ça|exact|exactement|parfait|super|génial|bien sûr|je comprends|compris|vraiment|merci|merci bien".split("|")
+        "c'est ça|exact|exactement|parfait|super|génial|bien sûr|je comprends|compris|vraiment|merci|merci bien".split(
+            "|"
+        )
     ),
     hesitations=frozenset(
         "euh|heu|ben|alors|voyons|attendez|un instant|un moment|une seconde|laissez-moi voir".split("|")
@@ -106,7 +108,7 @@ PROFILE = LocaleProfile(
     ),
     farewells=frozenset(
         "merci|merci beaucoup|merci bien|je vous remercie|au revoir|bonne journée|bonne soirée|bonne fin de journée|"
-        "à bientôt|à vous aussi|vous aussi|de même|salut|c'est tout|ce sera tout|non|non merci|"
+        "à bientôt|à vous aussi|vous aussi|de même|salut|c'est tout|ce sera tout|non merci|"
         "pour votre aide".split("|")
     ),
     stop_words=frozenset("stop|attendez|arrêtez|non|pardon|excusez|assez|annuler".split("|")),

@@ -103,7 +103,7 @@ PROFILE = LocaleProfile(
     ),
     farewells=frozenset(
         "gracias|muchas gracias|muchísimas gracias|mil gracias|adiós|hasta luego|hasta pronto|chao|nos vemos|"
-        "buen día|buenas tardes|buenas noches|que tenga un buen día|igualmente|a usted|a ti|eso es todo|nada más|no|"
+        "buen día|buenas tardes|buenas noches|que tenga un buen día|igualmente|a usted|a ti|eso es todo|nada más|"
         "no gracias|por su ayuda|por todo".split("|")
     ),
     stop_words=frozenset("para|espere|espera|basta|no|perdón|perdone|oiga|cancelar".split("|")),
