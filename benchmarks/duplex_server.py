@@ -28,6 +28,7 @@ from load.providers import (
     Synthesizer,
     lookup_tool,
 )
+from load.script import speech_folder
 
 from voice_agent.app import call_settings
 from voice_agent.call.services import CallServices
@@ -114,6 +115,10 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
+    if not (speech_folder() / "agent.pcm").exists():
+        from load.speech import prepared_speech
+
+        prepared_speech()
     with tempfile.TemporaryDirectory(prefix="voice-agent-duplex-") as folder:
         defaults = {
             "STATE_DIR": folder,
