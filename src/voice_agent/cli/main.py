@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from voice_agent.cli.bench import bench_app
 from voice_agent.cli.kb import kb_app
 from voice_agent.clock import process_seconds
 from voice_agent.errors import VoiceAgentError
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Answers calls: listens, thinks, uses tools and speaks, in real time.",
 )
+app.add_typer(bench_app, name="bench", help="Measure how well this installation behaves.")
 app.add_typer(kb_app, name="kb", help="The knowledge base: add documents, search, list.")
 
 
@@ -31,11 +33,12 @@ app.add_typer(kb_app, name="kb", help="The knowledge base: add documents, search
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind. Default: HOST, or 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. Default: PORT, or 8000.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the port. Default: WORKERS, or 1.")] = None,
 ) -> None:
     """Start the server and take calls until interrupted."""
-    from voice_agent.cli.serve import run_server
+    from voice_agent.cli.launch import run_server
 
-    run_server(host=host, port=port, begun_s=_BEGUN_S)
+    run_server(host=host, port=port, workers=workers, begun_s=_BEGUN_S)
 
 
 @app.command()

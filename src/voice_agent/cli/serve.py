@@ -1,46 +1,24 @@
-"""``voice-agent serve``: the server in the foreground; and one inside another command, for as long as it needs it."""
+"""The server of one process: in the foreground, or inside another command for as long as that needs it."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 
-import structlog
-import uvicorn
-import uvloop
-from rich.console import Console
-from rich.panel import Panel
-
 from voice_agent import __version__
-from voice_agent.app import open_platform
+from voice_agent.app import Platform, open_platform
 from voice_agent.call.services import CallServices
-from voice_agent.clock import process_seconds
+from voice_agent.cli.address import base_url, bound
 from voice_agent.config import Settings, load_settings
-from voice_agent.errors import ConfigError
-from voice_agent.gateway.http import create_http_app
+from voice_agent.gateway.busy import early_refusals
+from voice_agent.gateway.http import Register, create_http_app
 from voice_agent.gateway.server import CallServer, server_config
 from voice_agent.observability.logging import configure_logging
 
-_log = structlog.get_logger(__name__)
-
-
-def run_server(*, host: str | None, port: int | None, begun_s: float) -> None:
-    """Serves until SIGINT or SIGTERM, then drains. ``begun_s`` is when the program started, for the ready message.
-
-    Raises ``ConfigError`` for settings, models, a database or an address that cannot be used.
-    """
-    # The options are settings like any other, so that they are checked as such.
-    os.environ.update({name: str(value) for name, value in (("HOST", host), ("PORT", port)) if value is not None})
-    settings = load_settings()
-    pipeline = configure_logging(settings.server.log_level, settings.server.log_format)
-    try:
-        uvloop.run(serve(settings, lambda url: _announce(settings, url, process_seconds() - begun_s)))
-    finally:
-        pipeline.stop()
+CALL_PATH = "/ws/call"
 
 
 @asynccontextmanager
@@ -80,44 +58,53 @@ async def serve(
     """Opens everything, listens, and calls ``on_ready`` with the base URL once calls are admitted.
 
     SIGINT and SIGTERM end it, draining; where ``stop`` is given, setting that does, and signals are left alone.
-    ``services`` replaces what calls work with (benchmarks bring scripted providers). Raises ``ConfigError``.
+    ``services`` replaces what calls work with (benchmarks bring scripted providers). ``WORKERS`` does not matter here: see
+    ``launch.run``. Raises ``ConfigError``.
     """
     host = settings.server.host
-    with _bound(host, settings.server.port) as listener:
+    with bound(host, settings.server.port) as listener:
         port = listener.getsockname()[1]
         async with open_platform(settings, services=services) as platform:
-            app = create_http_app(
-                admission=platform.admission,
-                metrics=platform.metrics,
-                doors={"/ws/call": platform.gateway},
-                version=__version__,
-                access_token=settings.server.access_token.get_secret_value(),
-            )
-
-            async def drain() -> None:
-                await platform.gateway.shut_down(settings.server.drain_timeout_s)
-
-            server = _Server(
-                server_config(app, host=host, port=port),
-                before_shutdown=drain,
-                on_listening=lambda: on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}"),
+            server = PlatformServer(
+                platform,
+                platform.admission,
+                port=port,
+                on_listening=lambda: on_ready(base_url(host, port)),
                 stop=stop,
             )
             await server.serve(sockets=[listener])
 
 
-class _Server(CallServer):
-    """Says when it listens; ends by SIGINT or SIGTERM, or by ``stop`` where another program owns the signals."""
+class PlatformServer(CallServer):
+    """A platform's HTTP server, doors included. ``register`` is what it says of its calls.
+
+    Calls ``on_listening`` once it answers. Ends by SIGINT or SIGTERM, or by ``stop`` where another program owns the
+    signals; then it drains.
+    """
 
     def __init__(
         self,
-        config: uvicorn.Config,
+        platform: Platform,
+        register: Register,
         *,
-        before_shutdown: Callable[[], Awaitable[None]],
+        port: int,
         on_listening: Callable[[], None],
         stop: asyncio.Event | None,
     ) -> None:
-        super().__init__(config, before_shutdown=before_shutdown)
+        settings = platform.settings.server
+        app = create_http_app(
+            admission=register,
+            metrics=platform.metrics,
+            doors={CALL_PATH: platform.gateway},
+            version=__version__,
+            access_token=settings.access_token.get_secret_value(),
+        )
+
+        async def drain() -> None:
+            await platform.gateway.shut_down(settings.drain_timeout_s)
+
+        refusals = early_refusals(platform.admission, [CALL_PATH], platform.busy_clip)
+        super().__init__(server_config(app, host=settings.host, port=port, http=refusals), before_shutdown=drain)
         self._on_listening = on_listening
         self._stop = stop
 
@@ -125,6 +112,21 @@ class _Server(CallServer):
         await super().startup(sockets)
         if self.started:
             self._on_listening()
+
+    async def adopt(self, connection: socket.socket) -> None:
+        """Takes a connection that somebody else has accepted; one that is gone already is dropped."""
+        connection.setblocking(False)
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        except OSError:
+            connection.close()
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second; true ends the server."""
@@ -134,42 +136,3 @@ class _Server(CallServer):
     def capture_signals(self) -> Generator[None, None, None]:
         with super().capture_signals() if self._stop is None else nullcontext():
             yield
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A bound socket that does not listen yet: an address that is taken is known before any model is loaded."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigError(f"HOST={host!r} is no address of this machine: {error.strerror}.") from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"HOST={host} PORT={port} cannot be listened on: {error.strerror}. Stop what uses it, or choose another "
-            "port (voice-agent serve --port 8001)."
-        ) from None
-    return listener
-
-
-def _announce(settings: Settings, url: str, seconds: float) -> None:
-    """Where to go, for a person at a terminal; a log line elsewhere. The demo caller's PIN stays out of logs."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        _log.info("ready", url=url, seconds=round(seconds, 2), capacity=settings.server.max_calls)
-        return
-    lines = [
-        f"Call console   [bold]{url}/[/]",
-        f"Ready in       {seconds:.1f} s, up to {settings.server.max_calls} calls at once",
-    ]
-    if settings.demo_data_wanted:
-        lines += [
-            "",
-            "Try it as the demo caller [bold]+15550100[/], PIN [bold]4271[/]:",
-            "  [italic]Where is my order eight three one oh two?[/]",
-            '  voice-agent call --say "What is your return policy?"',
-        ]
-    console.print(Panel("\n".join(lines), title="voice-agent", border_style="green", expand=False))

@@ -16,7 +16,7 @@ from starlette.routing import WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from voice_agent.gateway.access import bearer_token, token_matches
-from voice_agent.gateway.admission import Admission, CallEntry, CallPhase, ServerStatus
+from voice_agent.gateway.admission import AdmissionStatus, CallEntry, CallPhase, ServerStatus
 
 CONSOLE = Path(__file__).resolve().parent.parent / "console"
 
@@ -42,8 +42,16 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
+class Register(Protocol):
+    """The server's calls: ``Admission`` where one process is the server, ``ServerView`` where it is one of several."""
+
+    def status(self) -> AdmissionStatus: ...
+
+    def calls(self) -> list[CallEntry]: ...
+
+
 class Metrics(Protocol):
-    """The process's figures. ``render`` gives the Prometheus text format and runs in a thread: it may take tens of ms."""
+    """The server's figures. ``render`` gives the Prometheus text format and runs in a thread: it may take tens of ms."""
 
     def render(self) -> bytes: ...
 
@@ -80,7 +88,7 @@ class CallsBody(BaseModel):
 
 def create_http_app(
     *,
-    admission: Admission,
+    admission: Register,
     metrics: Metrics,
     doors: Mapping[str, AsgiApp],
     version: str,
@@ -120,7 +128,7 @@ def require_token(access_token: str) -> Callable[[Request], None]:
     return check
 
 
-def _public_router(admission: Admission, metrics: Metrics) -> APIRouter:
+def _public_router(admission: Register, metrics: Metrics) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/health")
@@ -150,7 +158,7 @@ def _public_router(admission: Admission, metrics: Metrics) -> APIRouter:
     return router
 
 
-def _api_router(admission: Admission) -> APIRouter:
+def _api_router(admission: Register) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["calls"], responses={401: {"description": "the access token is missing"}})
 
     @router.get("/calls")
