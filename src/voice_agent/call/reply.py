@@ -27,6 +27,7 @@ from voice_agent.conversation.events import (
     SynthesisFinished,
     SynthesisStarted,
 )
+from voice_agent.conversation.passages import PassageReader
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import Message, ReplyId
 
@@ -92,9 +93,13 @@ class ReplyRunner:
         self, command: Say | StartReply, history: tuple[Message, ...], segments: asyncio.Queue[str | None]
     ) -> None:
         index = 0
+        passages = PassageReader()
         async with aclosing(self._texts(command, history)) as texts:
-            async for text in texts:
-                self._post(SegmentWritten(command.reply_id, index, text))
+            async for segment in texts:
+                text, interruptible = passages.take(segment)
+                if not text:
+                    continue
+                self._post(SegmentWritten(command.reply_id, index, text, interruptible))
                 index += 1
                 await segments.put(text)
         await segments.put(None)

@@ -52,9 +52,10 @@ class DialogueHistory:
                 break
         return ""
 
-    def add_agent(self, text: str, *, interrupted: bool = False, aside: bool = False) -> None:
+    def add_agent(self, text: str, *, interrupted: bool = False, confidence: float = 1.0, aside: bool = False) -> None:
+        """``confidence`` is how likely an interrupted text was cut at the right word."""
         if text:
-            self._append(Message(Role.AGENT, text, interrupted=interrupted), aside)
+            self._append(Message(Role.AGENT, text, interrupted=interrupted, heard_confidence=confidence), aside)
 
     def add_tool(self, call: ToolCall, result: ToolResult) -> None:
         self.entries.append(Message(Role.AGENT, "", tool_calls=(call,)))

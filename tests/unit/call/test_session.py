@@ -183,7 +183,9 @@ def test_a_cough_pauses_and_the_agent_goes_on() -> None:
     assert "resume_playout" in caller.names()
     assert "barge_in" not in caller.names()
     assert caller.last("reply_finished").reply_id == 2
-    assert caller.door.sent_s == pytest.approx(2 * 1.0 + 3 * 1.0)
+    repeated_s = caller.door.sent_s - (2 * 1.0 + 3 * 1.0)
+    assert 0 < repeated_s <= caller.last("resume_playout").rewind_s, "it goes on at the beginning of a sound"
+    assert caller.last("reply_finished").heard_s == pytest.approx(3.0), "what is said again counts once"
 
 
 def test_a_spoken_pin_is_checked_and_the_request_answered_without_the_digits_anywhere() -> None:

@@ -75,7 +75,8 @@ def test_the_shape_of_a_line() -> None:
     )
     assert orjson.loads(record_line(record))["t"] == 0.1 + 0.2
     assert (
-        entry_line(0, 0, SpeechStarted(1)) == b'{"seq":0,"t":0.0,"kind":"event","name":"speech_started","voiced_s":1.0}'
+        entry_line(0, 0, SpeechStarted(1))
+        == b'{"seq":0,"t":0.0,"kind":"event","name":"speech_started","voiced_s":1.0,"level_dbfs":null,"echo":null}'
     )
 
 

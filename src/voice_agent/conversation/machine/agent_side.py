@@ -58,11 +58,13 @@ class AgentSide:
             return
         match event:
             case SegmentWritten():
-                reply.write(event.index, event.text)
+                reply.write(event.index, event.text, interruptible=event.interruptible)
             case SynthesisFinished():
                 reply.measured(event.index, event.duration_s)
             case ToolStarted():
                 ctx.open_calls[event.tool_call.call_id] = event.tool_call
+                if event.writes:
+                    reply.writing.add(event.tool_call.call_id)
             case ToolReturned():
                 self._tool_returned(event, reply, now)
             case PlayoutStarted():
@@ -71,7 +73,7 @@ class AgentSide:
                 ctx.timers.clear(Timer.TURN_TIMEOUT)
                 ctx.move_agent(AgentTrigger.SPEAK)
             case PlayoutAdvanced():
-                reply.advance(event.heard_s, now)
+                reply.advance(event.heard_s, now, acknowledged=event.acknowledged)
             case ReplyFinished():
                 self._finished(event, reply, now)
             case ReplyFailed():
@@ -110,6 +112,7 @@ class AgentSide:
     def _tool_returned(self, event: ToolReturned, reply: AgentReply, now: float) -> None:
         ctx = self._ctx
         result = event.result
+        reply.writing.discard(result.call_id)
         if result.status is ToolStatus.DENIED and result.reason == "identity_required" and not ctx.verified:
             self._decisions.ask_secret(reply.turn_id)
         elif result.status is ToolStatus.FAILED:

@@ -13,7 +13,6 @@ from voice_agent.conversation.commands import (
     DropTurn,
     FinaliseTranscript,
     OpenTurn,
-    ResumePlayout,
     ScoreTurn,
 )
 from voice_agent.conversation.endpointing import EndpointDecision, needed_silence
@@ -36,7 +35,7 @@ OnUnheard = Callable[[float], None]
 
 # Speech this long that gives no words was probably meant for us.
 _UNHEARD_SPEECH_S = 0.8
-# How soon a turn that must wait (a PIN is being checked) is looked at again.
+# How soon a turn that must wait (a PIN is being checked, a tool changes something) is looked at again.
 _RECHECK_S = 0.1
 
 
@@ -71,7 +70,7 @@ class CallerSide:
         turn.has_final = False
         turn.unasked_final_at = NEVER
         turn.score = None
-        self._contest.begin(turn, now)
+        self._contest.begin(turn, event, now)
 
     def speech_stopped(self, event: SpeechStopped, now: float) -> None:
         ctx = self._ctx
@@ -81,6 +80,8 @@ class CallerSide:
         ctx.move_caller(CallerTrigger.PAUSE)
         turn.last_voiced_at = now - event.silence_s
         ctx.timers.clear(Timer.BARGE_PAUSE, Timer.BARGE_COMMIT)
+        self._contest.hears(turn, event, now)
+        self._contest.ease(turn, now)
         ctx.emit(ScoreTurn(turn.utterance_id))
         if turn.unasked_final_at >= turn.last_voiced_at:  # the recogniser has heard the end already
             turn.has_final = True
@@ -96,6 +97,7 @@ class CallerSide:
             turn.text = event.text
             turn.secret_digits = event.secret_digits
             turn.unasked_final_at = NEVER
+            self._contest.hears(turn, event, now)
             self._ctx.draft_for(turn)
             if turn.contest:
                 self._contest.weigh(turn, now)
@@ -195,6 +197,12 @@ class CallerSide:
     def _settle(self, turn: CallerTurn, now: float) -> None:
         """The caller is silent and a final exists: interruption or not, finished or not."""
         ctx = self._ctx
+        if self._contest.is_echo(turn, now):
+            self._drop(turn, "echo", now)
+            return
+        if self._contest.must_wait():
+            ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)
+            return
         if turn.contest or turn.over_agent:
             decision = self._contest.judge(turn, now, final=True)
             if decision.verdict is Verdict.NOT_INTERRUPTION and turn.secret_digits == 0 and not turn.carried_text:
@@ -243,9 +251,15 @@ class CallerSide:
         if ctx.checking_secret:  # what is said meanwhile is weighed once the check is done
             ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)
             return
-        if ctx.agent is not AgentState.IDLE:  # said over a passage that may not be interrupted
+        if self._contest.remembers(now):  # said over a passage that must be heard: it is weighed after that
+            ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)
+            return
+        if ctx.reply is not None and ctx.reply.may_be_interrupted(now):
+            self._contest.interrupt(turn, "after_passage", now)
+        if ctx.agent is not AgentState.IDLE:  # said over the words with which the call ends
             self._drop(turn, "not_interruptible", now)
             return
+        self._contest.committed(turn)
         self._close(turn)
         ctx.turns_taken += 1
         ctx.emit(CommitTurn(turn.turn_id, turn.full_text(), rule, waited_s))
@@ -256,11 +270,8 @@ class CallerSide:
         self._close(turn)
         ctx.drop_draft()
         ctx.emit(DropTurn(turn.turn_id, rule))
+        self._contest.resume(now)
         reply = ctx.reply
-        if reply is not None and reply.paused:
-            reply.paused = False
-            reply.heard_at = now
-            ctx.emit(ResumePlayout(reply.reply_id))
         if ctx.agent is AgentState.THINKING and not ctx.checking_secret and (reply is None or not reply.playing):
             ctx.timers.set(Timer.TURN_TIMEOUT, now + ctx.settings.turn_timeout_s)
         if ctx.secret.collecting and ctx.secret.digits:

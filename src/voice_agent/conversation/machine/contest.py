@@ -1,21 +1,43 @@
 """The contest for the floor: speech over the agent, from the first evidence to the verdict.
 
 1. Speech over a speaking agent *contests* its reply: after ``pause_s`` the playout pauses; the verdict of
-   ``barge_in.judge`` then stops the reply for good or lets it go on where it paused.
+   ``barge_in.judge`` then stops the reply for good or lets it go on where it paused. What is known from the start to be
+   the agent's echo does not pause it.
 2. Speech while the agent thinks holds the coming audio back at once; if it is real, the caller goes on with the same
    turn: the pending answer is dropped and the earlier words are carried into this turn.
-3. A reply that is not interruptible is never contested; what was said over it is dropped.
+3. While a tool changes something, nothing is dropped: what was said is weighed once the result is there.
+4. A passage that may not be interrupted is never contested. What was said over it is remembered and becomes a turn when
+   it is over, unless the call ends with it; a "mm-hmm" over it is let pass like any other.
 """
 
 from __future__ import annotations
 
-from voice_agent.conversation.barge_in import BargeInDecision, Verdict, judge
-from voice_agent.conversation.commands import CancelReason, StopForBargeIn
+from collections import deque
+from statistics import median
+
+from voice_agent.conversation.barge_in import BargeInDecision, Floor, SpeechEvidence, Verdict, judge
+from voice_agent.conversation.commands import CancelReason, Purpose, ResumePlayout, StopForBargeIn
+from voice_agent.conversation.echo import likeness
+from voice_agent.conversation.events import SpeechStarted, SpeechStopped, TranscriptPartial
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
 from voice_agent.conversation.machine.timers import Timer
 from voice_agent.conversation.questions import open_question
 from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState
 from voice_agent.models import OpenQuestion
+
+# Turns whose levels make the caller's usual one.
+_LEVELS = 8
+# A level is that of the speech only once there is this much of it.
+_LEVEL_AFTER_S = 0.25
+_LEVEL_UNDER_WAY_AFTER_S = 0.5
+# On a line known to echo, this share of the agent's own power is enough to hold the pause back.
+_KNOWN_ECHO_SHARE = 0.2
+# A hypothesis stands for the whole burst where at most this much was said after it.
+_UNHEARD_END_S = 0.3
+# Echo of the agent's last words, about three seconds of them, comes this long after they were spoken.
+_ECHO_TAIL_S = 1.0
+_ECHO_TAIL_LETTERS = 60
+_END_CALL = "end_call"
 
 
 class Contest:
@@ -23,23 +45,56 @@ class Contest:
 
     def __init__(self, context: CallContext) -> None:
         self._ctx = context
+        self._levels: deque[float] = deque(maxlen=_LEVELS)
+        self._echoing_line = False
 
-    def begin(self, turn: CallerTurn, now: float) -> None:
+    # Evidence
+
+    def begin(self, turn: CallerTurn, event: SpeechStarted, now: float) -> None:
         """Speech began; where the agent has the floor, it is contested from now on."""
         ctx = self._ctx
+        turn.echo, turn.text_voiced_s = event.echo, 0.0
+        turn.level_dbfs = None
         if ctx.agent is AgentState.IDLE or ctx.checking_secret:
             return
         turn.over_agent = turn.over_agent or ctx.agent is AgentState.SPEAKING
-        if ctx.reply is not None and not ctx.reply.interruptible:
+        self._contest(turn, now)
+
+    def _contest(self, turn: CallerTurn, now: float) -> None:
+        ctx = self._ctx
+        settings = ctx.settings.barge_in
+        reply = ctx.reply
+        if reply is not None and not reply.may_be_interrupted(now):
+            if reply.interruptible:  # only a passage of it: look again
+                ctx.timers.set(Timer.BARGE_COMMIT, now + settings.pause_s)
             return
         turn.contest = True
         if ctx.agent is AgentState.THINKING:
             ctx.timers.clear(Timer.TURN_TIMEOUT)
-            if ctx.reply is not None:
-                ctx.pause_reply(ctx.reply)
-        else:
-            ctx.timers.set(Timer.BARGE_PAUSE, turn.onset_at + ctx.settings.barge_in.pause_s)
-        ctx.timers.set(Timer.BARGE_COMMIT, turn.onset_at + ctx.settings.barge_in.commit_s)
+            if reply is not None:
+                ctx.pause_reply(reply)
+        elif not self._sounds_like_echo(turn):
+            ctx.timers.set(Timer.BARGE_PAUSE, max(now, turn.onset_at + settings.pause_s))
+        ctx.timers.set(Timer.BARGE_COMMIT, max(now, turn.onset_at + settings.commit_s))
+
+    def hears(self, turn: CallerTurn, event: TranscriptPartial | SpeechStopped, now: float) -> None:
+        """What an event tells of the speech beside its words."""
+        ended = isinstance(event, SpeechStopped)
+        voiced_s = (turn.last_voiced_at if ended else now) - turn.onset_at
+        if event.level_dbfs is not None and voiced_s >= (_LEVEL_AFTER_S if ended else _LEVEL_UNDER_WAY_AFTER_S):
+            turn.level_dbfs = event.level_dbfs if turn.level_dbfs is None else max(turn.level_dbfs, event.level_dbfs)
+        if event.echo is not None:
+            turn.echo = event.echo
+        if isinstance(event, TranscriptPartial):
+            turn.confidence = event.confidence
+            turn.text_voiced_s = voiced_s
+
+    def committed(self, turn: CallerTurn) -> None:
+        """A turn of the caller's own: how loud it was is usual."""
+        if turn.level_dbfs is not None:
+            self._levels.append(turn.level_dbfs)
+
+    # Moments
 
     def pause_due(self, now: float) -> None:
         ctx = self._ctx
@@ -49,33 +104,130 @@ class Contest:
 
     def verdict_due(self, now: float) -> None:
         turn = self._ctx.turn
-        if turn is not None and turn.contest:
+        if turn is None or self._ctx.agent is AgentState.IDLE:
+            return
+        if turn.contest:
             self.weigh(turn, now)
             if turn.contest:
                 self._ctx.timers.set(Timer.BARGE_COMMIT, now + self._ctx.settings.barge_in.pause_s)
+        elif self._ctx.caller is CallerState.SPEAKING:
+            self._contest(turn, now)
 
     def weigh(self, turn: CallerTurn, now: float) -> None:
         """New evidence while the caller still speaks."""
         decision = self.judge(turn, now, final=False)
         if decision.verdict is Verdict.INTERRUPTION:
-            self.interrupt(turn, decision.rule, now)
+            if not self.must_wait():
+                self.interrupt(turn, decision.rule, now)
+        elif decision.verdict is Verdict.NOT_INTERRUPTION:
+            self.resume(now)
+        elif decision.rule != "backchannel" and not self._sounds_like_echo(turn):
+            self._pause_late(turn, now)
+
+    def _pause_late(self, turn: CallerTurn, now: float) -> None:
+        """What was let pass as an echo is something else."""
+        ctx = self._ctx
+        if ctx.reply is not None and ctx.reply.playing and not ctx.reply.paused and turn.echoed:
+            turn.echoed = False
+            self.pause_due(now)
+
+    def ease(self, turn: CallerTurn, now: float) -> None:
+        """The caller is silent again. A backchannel that was recognised as such already need not wait for the final."""
+        voiced_s = turn.last_voiced_at - turn.onset_at
+        if turn.contest and turn.text and voiced_s - turn.text_voiced_s <= _UNHEARD_END_S:
+            decision = self.judge(turn, now, final=True)
+            if decision.verdict is Verdict.NOT_INTERRUPTION and decision.rule != "mumble":
+                self.resume(now)
+
+    def must_wait(self) -> bool:
+        """A tool is changing something: the reply cannot be dropped without losing what became of it."""
+        return self._ctx.reply is not None and bool(self._ctx.reply.writing)
+
+    def remembers(self, now: float) -> bool:
+        """What was said over the words at ``now`` waits until they are over."""
+        reply = self._ctx.reply
+        return reply is not None and not reply.may_be_interrupted(now) and reply.then_end is None
+
+    # Verdict
 
     def judge(self, turn: CallerTurn, now: float, *, final: bool) -> BargeInDecision:
         """The verdict on what has been heard of ``turn`` so far; ``final``: the caller is silent and this is all of it."""
         ctx = self._ctx
-        if ctx.reply is not None:
-            asked = open_question(ctx.reply.heard_text(ctx.reply.heard_by(now)), ctx.locale.tag)
-        else:
-            asked = ctx.waiting_for
-        return judge(
+        ended_at = turn.last_voiced_at if ctx.caller is CallerState.PAUSED else now
+        lasted_s = ended_at - turn.onset_at
+        evidence = SpeechEvidence(
             turn.text,
             final=final,
-            voiced_s=(turn.last_voiced_at if ctx.caller is CallerState.PAUSED else now) - turn.onset_at,
+            voiced_s=lasted_s if final else turn.text_voiced_s,
+            lasted_s=lasted_s,
             confidence=turn.confidence if turn.contest else 1.0,
-            answers_question=asked is OpenQuestion.YES_NO,
-            locale=ctx.locale,
-            settings=ctx.settings.barge_in,
+            floor=self._floor(),
+            answers_question=self._asked(now) is OpenQuestion.YES_NO,
+            relative_db=self._relative_db(turn) if turn.contest else None,
+            echo=turn.echo,
+            likeness=self._likeness(turn, now),
+            secret_digits=turn.secret_digits if ctx.secret.collecting else 0,
         )
+        decision = judge(evidence, locale=ctx.locale, settings=ctx.settings.barge_in)
+        if decision.rule == "echo" and final:
+            self._echoing_line = True
+        return decision
+
+    def is_echo(self, turn: CallerTurn, now: float) -> bool:
+        """The agent's last words came back after it had stopped: no turn, though nothing was contested."""
+        if turn.contest or turn.over_agent or not self._echoes_still(turn):
+            return False
+        return turn.carried_text == "" and self.judge(turn, now, final=True).rule == "echo"
+
+    def _floor(self) -> Floor:
+        ctx = self._ctx
+        reply = ctx.reply
+        ending = any(call.name == _END_CALL for call in ctx.open_calls.values())
+        if reply is not None and (ending or reply.then_end is not None or reply.purpose is Purpose.GOODBYE):
+            return Floor.CLOSING
+        if ctx.secret.collecting:
+            return Floor.SECRET
+        return Floor.THINKING if ctx.agent is AgentState.THINKING else Floor.SPEAKING
+
+    def _asked(self, now: float) -> OpenQuestion:
+        """What is being asked: by the words heard of the reply, else by the one before."""
+        reply = self._ctx.reply
+        if reply is None or not reply.playing:
+            return self._ctx.waiting_for
+        return open_question(reply.understood_text(now), self._ctx.locale.tag)
+
+    def _relative_db(self, turn: CallerTurn) -> float | None:
+        if turn.level_dbfs is None or not self._levels:
+            return None
+        return turn.level_dbfs - median(self._levels)
+
+    def _likeness(self, turn: CallerTurn, now: float) -> float:
+        reply = self._ctx.reply
+        spoken = self._ctx.said[-_ECHO_TAIL_LETTERS:] if self._echoes_still(turn) else ""
+        if reply is not None and reply.playing:
+            spoken = f"{spoken} {reply.echoing_text(now)}"
+        return likeness(turn.text, (spoken,)) if spoken else 0.0
+
+    def _echoes_still(self, turn: CallerTurn) -> bool:
+        return turn.onset_at - self._ctx.said_at <= _ECHO_TAIL_S
+
+    def _sounds_like_echo(self, turn: CallerTurn) -> bool:
+        settings = self._ctx.settings.barge_in
+        turn.echoed = turn.echo is not None and turn.echo >= (
+            _KNOWN_ECHO_SHARE if self._echoing_line else settings.echo_share
+        )
+        return turn.echoed
+
+    # Ends
+
+    def resume(self, now: float) -> None:
+        """Let the reply go on, if it was paused."""
+        reply = self._ctx.reply
+        if reply is not None and reply.paused:
+            reply.paused = False
+            reply.heard_at = now
+            rewind_s = self._ctx.settings.barge_in.rewind_s if reply.playing else 0.0
+            self._ctx.emit(ResumePlayout(reply.reply_id, rewind_s))
 
     def interrupt(self, turn: CallerTurn, rule: str, now: float) -> None:
         """The speech is real: end what the agent was doing and listen."""
@@ -84,11 +236,15 @@ class Contest:
         ctx.timers.clear(Timer.BARGE_PAUSE, Timer.BARGE_COMMIT, Timer.TURN_TIMEOUT)
         reply = ctx.reply
         if reply is not None and reply.playing:
-            heard_text = reply.heard_text(reply.heard_by(now))
-            ctx.emit(StopForBargeIn(reply.reply_id, heard_text, rule))
-            ctx.remember(reply, heard_text, interrupted=True)
+            heard = reply.heard(now)
+            ctx.emit(
+                StopForBargeIn(
+                    reply.reply_id, heard.text, rule, heard.words, heard.written, heard.confidence, heard.basis
+                )
+            )
+            ctx.remember(reply, heard.text, interrupted=True, confidence=heard.confidence)
             ctx.reply = None
-            ctx.note_question(reply, heard_text)
+            ctx.note_question(reply, heard.text)
             ctx.move_agent(AgentTrigger.STOP)
             return
         answering = ctx.deciding is not None or (reply is not None and reply.turn_id is not None)

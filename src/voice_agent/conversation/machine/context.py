@@ -59,7 +59,8 @@ class CallerTurn:
     ``contest`` is true while it is undecided whether this speech interrupts the agent; ``over_agent`` stays true once the
     turn began while the agent spoke. ``drafts`` counts the answers begun for it before it was certain. ``final_asked``:
     a final is on its way; ``unasked_final_at`` is when the recogniser gave one of its own accord, ``NEVER`` once anything
-    followed it.
+    followed it. ``text_voiced_s`` is how long the burst had lasted when the newest partial came; ``level_dbfs`` and
+    ``echo`` are the newest measurements of it; ``echoed`` says that it was held for an echo and paused nothing.
     """
 
     turn_id: TurnId
@@ -79,6 +80,10 @@ class CallerTurn:
     drafts: int = 0
     final_asked: bool = False
     unasked_final_at: float = NEVER
+    text_voiced_s: float = 0.0
+    level_dbfs: float | None = None
+    echo: float | None = None
+    echoed: bool = False
 
     def full_text(self) -> str:
         return " ".join(part for part in (self.carried_text, self.text, self.keys) if part).strip()
@@ -123,6 +128,8 @@ class CallContext:
     caller: CallerState = CallerState.SILENT
     agent: AgentState = AgentState.IDLE
     waiting_for: OpenQuestion = OpenQuestion.NONE
+    said: str = ""
+    said_at: float = NEVER
     history: DialogueHistory = field(default_factory=DialogueHistory)
     timers: Timers = field(default_factory=Timers)
     secret: SecretCapture = field(default_factory=SecretCapture)
@@ -274,12 +281,15 @@ class CallContext:
         self.drop_draft()
         if reply is not None:
             self.emit(CancelReply(reply.reply_id, reason))
-            self.remember(reply, reply.heard_text(reply.heard_by(self.now)), interrupted=True)
+            heard = reply.heard(self.now)
+            self.remember(reply, heard.text, interrupted=True, confidence=heard.confidence)
         self.reply = None
         self.move_agent(AgentTrigger.STOP)
 
-    def remember(self, reply: AgentReply, heard_text: str, *, interrupted: bool) -> None:
-        self.history.add_agent(heard_text, interrupted=interrupted, aside=reply.purpose is Purpose.ASK_SECRET)
+    def remember(self, reply: AgentReply, heard_text: str, *, interrupted: bool, confidence: float = 1.0) -> None:
+        aside = reply.purpose is Purpose.ASK_SECRET
+        self.history.add_agent(heard_text, interrupted=interrupted, confidence=confidence, aside=aside)
+        self.said, self.said_at = heard_text or self.said, self.now
 
     def settle_agent(self, now: float, reply: AgentReply, heard_text: str) -> None:
         """The agent has stopped talking: note what its words ask and wait for the caller."""

@@ -5,24 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from voice_agent.conversation.commands import Purpose
-from voice_agent.models import CallOutcome, ReplyId, TurnId
+from voice_agent.conversation.heard_ledger import Heard, HeardLedger, Segment
+from voice_agent.models import CallOutcome, HeardBasis, ReplyId, TurnId
 
-# Used only until a segment's synthesis has ended: ordinary speech runs at about 15 characters a second.
-_ASSUMED_CHARS_PER_S = 15.0
-# A segment counts as heard when less than this is missing: its end is trimmed silence and the paced clock is coarse.
-_TAIL_S = 0.12
-
-
-@dataclass(slots=True)
-class _Segment:
-    text: str
-    duration_s: float | None = None
+# A client that reports its playback does so about five times a second; its word counts this long.
+_ACKNOWLEDGED_FOR_S = 1.0
+# What echoes now was played up to this long ago; what is sent ahead of the ear may be heard by an eager client.
+_ECHO_BEFORE_S = 3.0
+_ECHO_AHEAD_S = 0.3
 
 
 @dataclass(slots=True)
 class AgentReply:
     """``turn_id`` is the turn it answers (None: the agent speaks of its own accord). ``then_end`` ends the call once the
-    reply has been played."""
+    reply has been played. ``writing`` are the calls of tools under way that change something outside of the call."""
 
     reply_id: ReplyId
     purpose: Purpose
@@ -35,19 +31,25 @@ class AgentReply:
     then_transfer: bool = False
     heard_s: float = 0.0
     heard_at: float = 0.0
-    segments: list[_Segment] = field(default_factory=list)
+    writing: set[str] = field(default_factory=set)
+    ledger: HeardLedger = field(default_factory=HeardLedger)
+    _acknowledged_at: float | None = None
 
-    def write(self, index: int, text: str) -> None:
-        if index == len(self.segments):
-            self.segments.append(_Segment(text))
+    @property
+    def segments(self) -> list[Segment]:
+        return self.ledger.segments
+
+    def write(self, index: int, text: str, *, interruptible: bool = True) -> None:
+        self.ledger.write(index, text, interruptible=interruptible)
 
     def measured(self, index: int, duration_s: float) -> None:
-        if index < len(self.segments):
-            self.segments[index].duration_s = duration_s
+        self.ledger.measured(index, duration_s)
 
-    def advance(self, heard_s: float, now: float) -> None:
+    def advance(self, heard_s: float, now: float, *, acknowledged: bool = False) -> None:
         self.heard_s = max(self.heard_s, heard_s)
         self.heard_at = now
+        if acknowledged:
+            self._acknowledged_at = now
 
     def heard_by(self, now: float) -> float:
         """Seconds heard by ``now``: the last report, and the time since then unless playout is paused."""
@@ -56,24 +58,26 @@ class AgentReply:
         return self.heard_s if self.paused else self.heard_s + max(0.0, now - self.heard_at)
 
     def full_text(self) -> str:
-        return " ".join(segment.text for segment in self.segments)
+        return self.ledger.full_text()
 
     def heard_text(self, heard_s: float) -> str:
-        """The words that fit into ``heard_s``: whole segments, then a share of the next in proportion to its length."""
-        parts: list[str] = []
-        left_s = heard_s
-        for segment in self.segments:
-            duration_s = segment.duration_s
-            if duration_s is None:
-                duration_s = max(0.3, len(segment.text) / _ASSUMED_CHARS_PER_S)
-            if left_s >= duration_s - _TAIL_S:
-                parts.append(segment.text)
-                left_s = max(0.0, left_s - duration_s)
-                continue
-            characters = int(len(segment.text) * left_s / duration_s)
-            cut = segment.text[:characters]
-            whole_words = cut.rsplit(" ", 1)[0] if " " in cut else ""
-            if whole_words:
-                parts.append(whole_words)
-            break
-        return " ".join(parts)
+        """The words that were whole by ``heard_s``."""
+        return self.ledger.heard_text(heard_s)
+
+    def heard(self, now: float) -> Heard:
+        """What has been heard by ``now``, and how surely that is known."""
+        return self.ledger.heard(self.heard_by(now), self._basis(now))
+
+    def understood_text(self, now: float) -> str:
+        return self.ledger.understood_text(self.heard_by(now))
+
+    def echoing_text(self, now: float) -> str:
+        """The words whose echo may be heard at ``now``."""
+        return self.ledger.around(self.heard_by(now), before_s=_ECHO_BEFORE_S, after_s=_ECHO_AHEAD_S)
+
+    def may_be_interrupted(self, now: float) -> bool:
+        return self.interruptible and (not self.playing or self.ledger.interruptible(self.heard_by(now)))
+
+    def _basis(self, now: float) -> HeardBasis:
+        recent = self._acknowledged_at is not None and now - self._acknowledged_at <= _ACKNOWLEDGED_FOR_S
+        return HeardBasis.ACKNOWLEDGED if recent else HeardBasis.PACED

@@ -88,11 +88,14 @@ def test_a_stop_word_stops_at_once(text: str) -> None:
     assert driver.last(c.StopForBargeIn).rule == "stop_word"
 
 
-def test_long_speech_without_words_stops_after_patience() -> None:
+def test_a_long_sound_without_words_lets_the_agent_go_on() -> None:
     driver = answering()
     driver.begins()
     driver.wait(driver.settings.barge_in.patience_s + 0.2)
-    assert driver.last(c.StopForBargeIn).rule == "duration"
+    assert driver.all(c.ResumePlayout)
+    assert not driver.all(c.StopForBargeIn)
+    driver.feed(e.TranscriptPartial(driver.last(c.OpenTurn).utterance_id, "can you hear me"))
+    assert driver.last(c.StopForBargeIn).rule == "words", "once there are words, it was somebody speaking"
 
 
 def test_yes_to_a_question_that_was_heard_is_an_answer() -> None:
