@@ -17,7 +17,7 @@ from voice_agent.call.services import CallServices, CallSettings
 from voice_agent.call.session import CallSession
 from voice_agent.clock import Clock, LoopClock
 from voice_agent.config import AdmissionSettings, Settings, TurnSettings
-from voice_agent.conversation.barge_in import BargeInSettings
+from voice_agent.conversation.barge_in import BargeInSettings, FloorRules
 from voice_agent.conversation.endpointing import EndpointingSettings
 from voice_agent.conversation.locales import DEFAULT_LOCALE, Prompts, resolve_locale
 from voice_agent.conversation.machine import MachineSettings, SpeculationSettings
@@ -300,6 +300,21 @@ def overload_settings(admission: AdmissionSettings) -> OverloadSettings:
     )
 
 
+def barge_in_settings(turn: TurnSettings) -> BargeInSettings:
+    return BargeInSettings(
+        pause_s=turn.barge_in_pause_ms / 1000,
+        patience_s=turn.barge_in_patience_ms / 1000,
+        grace_s=turn.barge_in_grace_ms / 1000,
+        rewind_s=turn.barge_in_rewind_ms / 1000,
+        sure_confidence=turn.barge_in_sure_confidence,
+        side_talk_db=turn.barge_in_side_talk_db,
+        echo_share=turn.barge_in_echo_share,
+        speaking=FloorRules(turn.barge_in_words, turn.barge_in_commit_ms / 1000),
+        thinking=FloorRules(turn.barge_in_thinking_words, turn.barge_in_thinking_commit_ms / 1000),
+        closing=FloorRules(turn.barge_in_closing_words, turn.barge_in_closing_commit_ms / 1000),
+    )
+
+
 def machine_settings(turn: TurnSettings, pin_digits: int) -> MachineSettings:
     return MachineSettings(
         endpointing=EndpointingSettings(
@@ -309,7 +324,7 @@ def machine_settings(turn: TurnSettings, pin_digits: int) -> MachineSettings:
             threshold=turn.end_of_turn_threshold,
             secret_digits=pin_digits,
         ),
-        barge_in=BargeInSettings(pause_s=turn.barge_in_pause_ms / 1000, commit_s=turn.barge_in_commit_ms / 1000),
+        barge_in=barge_in_settings(turn),
         speculation=SpeculationSettings(
             enabled=turn.speculation,
             max_wait_s=turn.speculation_max_wait_ms / 1000,

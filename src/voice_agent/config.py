@@ -157,9 +157,52 @@ class TurnSettings(_Group):
     end_of_turn_threshold: float = Field(
         0.5, alias="END_OF_TURN_THRESHOLD", description="probability that counts as finished", ge=0, le=1
     )
-    barge_in_pause_ms: int = Field(96, alias="BARGE_IN_PAUSE_MS", ge=32, description="speech that pauses the agent")
+    barge_in_pause_ms: int = Field(
+        96, alias="BARGE_IN_PAUSE_MS", ge=32, description="speech that pauses the agent: three hops, a click is shorter"
+    )
     barge_in_commit_ms: int = Field(
-        600, alias="BARGE_IN_COMMIT_MS", ge=100, description="speech that stops it for good"
+        600, alias="BARGE_IN_COMMIT_MS", ge=100, description="speech in which one sure word stops it for good"
+    )
+    barge_in_words: int = Field(2, alias="BARGE_IN_WORDS", ge=1, description="sure words that stop it before that")
+    barge_in_patience_ms: int = Field(
+        1500,
+        alias="BARGE_IN_PATIENCE_MS",
+        ge=500,
+        description="a sound without words that lasts this long is noise: the agent goes on",
+    )
+    barge_in_grace_ms: int = Field(
+        300, alias="BARGE_IN_GRACE_MS", ge=0, description="after an unsure word more may follow: the agent goes on then"
+    )
+    barge_in_rewind_ms: int = Field(
+        240, alias="BARGE_IN_REWIND_MS", ge=0, le=500, description="repeated at most, to go on where a sound begins"
+    )
+    barge_in_sure_confidence: float = Field(
+        0.8,
+        alias="BARGE_IN_SURE_CONFIDENCE",
+        ge=0,
+        le=1,
+        description="needed of short words; hums and coughs that look like words have less",
+    )
+    barge_in_side_talk_db: float = Field(
+        10, alias="BARGE_IN_SIDE_TALK_DB", gt=0, description="this much below the caller's usual level is side talk"
+    )
+    barge_in_echo_share: float = Field(
+        0.5, alias="BARGE_IN_ECHO_SHARE", gt=0, le=1, description="share of the agent's own audio that is an echo"
+    )
+    barge_in_thinking_words: int = Field(
+        3,
+        alias="BARGE_IN_THINKING_WORDS",
+        ge=1,
+        description="the same before the answer is heard: waiting costs nothing",
+    )
+    barge_in_thinking_commit_ms: int = Field(
+        1000, alias="BARGE_IN_THINKING_COMMIT_MS", ge=100, description="the same before the answer is heard"
+    )
+    barge_in_closing_words: int = Field(
+        3, alias="BARGE_IN_CLOSING_WORDS", ge=1, description="the same over a goodbye: it is often said back"
+    )
+    barge_in_closing_commit_ms: int = Field(
+        800, alias="BARGE_IN_CLOSING_COMMIT_MS", ge=100, description="the same over a goodbye"
     )
     speculation: bool = Field(
         True, alias="SPECULATION", description="begin the answer before the turn is certain; costs wasted requests"

@@ -54,8 +54,9 @@ class FloorRules:
 class BargeInSettings:
     """Seconds, decibels, and shares in [0, 1].
 
-    ``pause_s`` of speech pauses the agent: three hops of the voice detector, so that a click does not. ``commit_s`` of
-    speech lets one sure word stop it. Nothing without words is held undecided longer than ``patience_s``.
+    ``pause_s`` of speech pauses the agent: three hops of the voice detector, so that a click does not. Nothing without
+    words is held undecided longer than ``patience_s``. Each floor has its own rules for words; a secret's prompt has those
+    of speaking.
 
     ``sure_confidence`` is needed of words in speech up to ``short_s``, ``enough_confidence`` from ``long_s`` on.
     ``grace_s`` after an unsure word the agent goes on: more words may follow.
@@ -66,7 +67,6 @@ class BargeInSettings:
     """
 
     pause_s: float = 0.096
-    commit_s: float = 0.6
     patience_s: float = 1.5
     short_s: float = 0.6
     long_s: float = 1.35
@@ -77,16 +77,16 @@ class BargeInSettings:
     side_talk_db: float = 10.0
     echo_share: float = 0.5
     echo_likeness: float = 0.8
+    speaking: FloorRules = field(default_factory=FloorRules)
     thinking: FloorRules = field(default_factory=lambda: FloorRules(words=3, commit_s=1.0))
     closing: FloorRules = field(default_factory=lambda: FloorRules(words=3, commit_s=0.8))
 
     def rules(self, floor: Floor) -> FloorRules:
-        """Speaking and secret prompts go by ``commit_s``: there the caller waits for silence."""
         if floor is Floor.THINKING:
             return self.thinking
         if floor is Floor.CLOSING:
             return self.closing
-        return FloorRules(commit_s=self.commit_s)
+        return self.speaking
 
 
 @dataclass(frozen=True, slots=True)

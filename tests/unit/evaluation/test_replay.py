@@ -116,7 +116,7 @@ def test_a_changed_command_is_shown_with_its_line_and_what_came_before(recorded:
 
 
 def test_a_missing_and_a_surplus_command_are_differences(recorded: Path, tmp_path: Path) -> None:
-    at = number_of(recorded, "score_turn") - 1
+    at = number_of(recorded, "finalise_transcript") - 1
 
     def renumbered(lines: list[bytes]) -> list[bytes]:
         rows = [orjson.loads(line) for line in lines[1:]]
@@ -127,12 +127,12 @@ def test_a_missing_and_a_surplus_command_are_differences(recorded: Path, tmp_pat
     missing = replay(edited(recorded, lambda lines: renumbered(lines[:at] + lines[at + 1 :]))).difference
     assert missing is not None
     assert (missing.line_number, missing.recorded) == (at + 1, None)
-    assert '"score_turn"' in (missing.replayed or "")
+    assert '"finalise_transcript"' in (missing.replayed or "")
 
     extra = replay(edited(surplus, lambda lines: renumbered(lines[: at + 1] + lines[at:]))).difference
     assert extra is not None
     assert (extra.line_number, extra.replayed) == (at + 2, None)
-    assert '"score_turn"' in (extra.recorded or "")
+    assert '"finalise_transcript"' in (extra.recorded or "")
 
 
 @pytest.mark.parametrize("keep", [0.25, 0.5, 0.75, 0.999])

@@ -75,7 +75,7 @@ class Contest:
                 ctx.pause_reply(reply)
         elif not self._sounds_like_echo(turn):
             ctx.timers.set(Timer.BARGE_PAUSE, max(now, turn.onset_at + settings.pause_s))
-        ctx.timers.set(Timer.BARGE_COMMIT, max(now, turn.onset_at + settings.commit_s))
+        ctx.timers.set(Timer.BARGE_COMMIT, max(now, turn.onset_at + settings.rules(self._floor()).commit_s))
 
     def hears(self, turn: CallerTurn, event: TranscriptPartial | SpeechStopped, now: float) -> None:
         """What an event tells of the speech beside its words."""

@@ -223,7 +223,7 @@ class Decisions:
         ctx = self._ctx
         if ctx.turn is not None and ctx.caller is not CallerState.SILENT:
             ctx.turn.contest = True
-            ctx.timers.set(Timer.BARGE_COMMIT, now + ctx.settings.barge_in.commit_s)
+            ctx.timers.set(Timer.BARGE_COMMIT, now + ctx.settings.barge_in.speaking.commit_s)
 
     def _verified(self, now: float) -> None:
         ctx = self._ctx
