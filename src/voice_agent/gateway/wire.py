@@ -43,6 +43,7 @@ from voice_agent.conversation.events import (
     TranscriptPartial,
     TransferFinished,
 )
+from voice_agent.conversation.heard_ledger import Heard
 from voice_agent.conversation.machine import CallMachine
 from voice_agent.conversation.machine.reply import AgentReply
 from voice_agent.models import ReplyId, TurnId, UtteranceId
@@ -181,7 +182,7 @@ class WireFold:
                 spoken.playing = True
                 self._unanswered = None
             case PlayoutAdvanced():
-                spoken.advance(event.heard_s, now=0.0)
+                spoken.advance(event.heard_s, now=0.0, acknowledged=event.acknowledged)
             case ReplyFinished() | ReplyFailed():
                 return self._reply_over(event, reply)
         return _announced(reply)
@@ -193,8 +194,8 @@ class WireFold:
         if not spoken.playing:
             return []
         finished = isinstance(event, ReplyFinished)
-        text = spoken.full_text() if finished else spoken.heard_text(spoken.heard_s)
-        return [*_announced(reply), _heard(event.reply_id, text, interrupted=not finished)]
+        heard = spoken.ledger.whole() if finished else spoken.heard(now=0.0)
+        return [*_announced(reply), _heard(event.reply_id, heard, interrupted=not finished)]
 
     # What was decided
 
@@ -218,12 +219,17 @@ class WireFold:
                 return [_interruption(command.reply_id, "resume")]
             case StopForBargeIn():
                 self._replies.pop(command.reply_id, None)
-                heard = _heard(command.reply_id, command.heard_text, interrupted=True)
-                return [_interruption(command.reply_id, "stop"), heard]
+                heard = Heard(
+                    command.heard_text, command.heard_words, command.written_words, command.confidence, command.basis
+                )
+                return [
+                    _interruption(command.reply_id, "stop"),
+                    _heard(command.reply_id, heard, interrupted=True),
+                ]
             case CancelReply():
                 reply = self._replies.pop(command.reply_id, None)
                 if reply is not None and reply.spoken.playing:
-                    return [_heard(command.reply_id, reply.spoken.heard_text(reply.spoken.heard_s), interrupted=True)]
+                    return [_heard(command.reply_id, reply.spoken.heard(now=0.0), interrupted=True)]
             case Escalate():
                 self._escalation = command.packet.reason.value
             case EndCall():
@@ -261,8 +267,17 @@ def _metrics(latencies: TurnLatencies) -> Frame:
     return {"type": "metrics", "turn_id": latencies.turn_id, **figures}
 
 
-def _heard(reply_id: ReplyId, text: str, *, interrupted: bool) -> Frame:
-    return {"type": "agent_heard", "reply_id": reply_id, "text": text, "interrupted": interrupted}
+def _heard(reply_id: ReplyId, heard: Heard, *, interrupted: bool) -> Frame:
+    return {
+        "type": "agent_heard",
+        "reply_id": reply_id,
+        "text": heard.text,
+        "interrupted": interrupted,
+        "words": heard.words,
+        "of_words": heard.written,
+        "confidence": heard.confidence,
+        "basis": heard.basis.value,
+    }
 
 
 def _interruption(reply_id: ReplyId, action: str) -> Frame:

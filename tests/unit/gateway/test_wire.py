@@ -86,7 +86,15 @@ def test_segments_are_announced_when_their_sound_begins(call: WiredCall) -> None
     call.wait(10)
     greeting = call.last(c.Say).segments
     assert [frame["text"] for frame in call.of("agent_text")] == list(greeting)
-    assert without_t(call.of("agent_heard")[0]) == {"reply_id": 1, "text": " ".join(greeting), "interrupted": False}
+    assert without_t(call.of("agent_heard")[0]) == {
+        "reply_id": 1,
+        "text": " ".join(greeting),
+        "interrupted": False,
+        "words": 15,
+        "of_words": 15,
+        "confidence": 1.0,
+        "basis": "whole",
+    }
 
 
 def test_a_later_segment_waits_for_the_one_before() -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from voice_agent.models import Message, OpenQuestion, ToolCall
+from voice_agent.models import Message, OpenQuestion, Role, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,26 @@ class LlmRequest:
     locale: str = "en-US"
     open_question: OpenQuestion = OpenQuestion.NONE
     verified: bool = False
+
+    @property
+    def after_interruption(self) -> bool:
+        """The caller's words interrupted the agent's: what the agent meant to say after them was not heard."""
+        newest = next((message for message in reversed(self.messages) if message.role is Role.AGENT), None)
+        return newest is not None and newest.interrupted
+
+
+# What a model without a field for it is told. Plain enough for any model, and no sentence that it might say aloud.
+_INTERRUPTED = " [interrupted by the caller here; nothing after this was heard]"
+_INTERRUPTED_ABOUT = " [interrupted by the caller about here; nothing after this was heard]"
+# Below it the cut may be a word off.
+_SURE_CUT = 0.8
+
+
+def text_for_model(message: Message) -> str:
+    """A message's text for a model that knows roles and texts only: an agent message that was cut says so."""
+    if not message.interrupted:
+        return message.text
+    return message.text + (_INTERRUPTED if message.heard_confidence >= _SURE_CUT else _INTERRUPTED_ABOUT)
 
 
 @dataclass(frozen=True, slots=True)
