@@ -155,7 +155,56 @@ class TurnSettings(_Group):
     end_of_turn_unsure_ms: int = Field(800, alias="END_OF_TURN_UNSURE_MS", ge=100, description="when it may go on")
     end_of_turn_max_ms: int = Field(1800, alias="END_OF_TURN_MAX_MS", ge=200, description="no pause waits longer")
     end_of_turn_threshold: float = Field(
-        0.5, alias="END_OF_TURN_THRESHOLD", description="probability that counts as finished", ge=0, le=1
+        0.5,
+        alias="END_OF_TURN_THRESHOLD",
+        ge=0,
+        le=1,
+        description="belief in an end at which a turn waits END_OF_TURN_UNSURE_MS; below it longer, above it shorter",
+    )
+    end_of_turn_sure: float = Field(
+        0.85, alias="END_OF_TURN_SURE", gt=0, le=1, description="belief from which it waits only END_OF_TURN_MIN_MS"
+    )
+    end_of_turn_shape_ms: int = Field(
+        500,
+        alias="END_OF_TURN_SHAPE_MS",
+        ge=0,
+        description="after a date or number that is whole but may go on (a year, a further digit)",
+    )
+    end_of_turn_opener_ms: int = Field(
+        800,
+        alias="END_OF_TURN_OPENER_MS",
+        ge=0,
+        description="after 'hey' or 'so' alone: mostly more follows, yet a lone 'hello?' wants its answer within a second",
+    )
+    end_of_turn_hold_ms: int = Field(
+        5000, alias="END_OF_TURN_HOLD_MS", ge=0, description="after 'hold on, let me get it': time to go on in the turn"
+    )
+    caller_patience_min: float = Field(
+        0.8, alias="CALLER_PATIENCE_MIN", gt=0, le=1, description="waits in doubt shrink to this for who never pauses"
+    )
+    caller_patience_max: float = Field(
+        1.8, alias="CALLER_PATIENCE_MAX", ge=1, description="and grow to this many times for who pauses long"
+    )
+    order_number_digits: int = Field(
+        5, alias="ORDER_NUMBER_DIGITS", ge=1, le=13, description="digits of an order number; the last one ends the turn"
+    )
+    key_gap_ms: int = Field(
+        2500, alias="KEY_GAP_MS", ge=100, description="a pause between keys that ends a typed number"
+    )
+    key_complete_ms: int = Field(
+        500, alias="KEY_COMPLETE_MS", ge=0, description="after the last digit expected: time for '#' or one digit more"
+    )
+    hold_patience_s: float = Field(
+        45, alias="HOLD_PATIENCE_S", gt=0, description="silence before 'are you still there?' after a request to wait"
+    )
+    acknowledge_after_s: float = Field(
+        20, alias="ACKNOWLEDGE_AFTER_S", ge=0, description="in longer turns the agent says 'okay' at a pause; 0: never"
+    )
+    max_utterance_s: float = Field(
+        60,
+        alias="MAX_UTTERANCE_S",
+        gt=1,
+        description="a turn this long is taken as it is: nobody speaks so long by phone",
     )
     barge_in_pause_ms: int = Field(
         96, alias="BARGE_IN_PAUSE_MS", ge=32, description="speech that pauses the agent: three hops, a click is shorter"

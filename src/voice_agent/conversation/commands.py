@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     REFUSAL = "refusal"
     FALLBACK = "fallback"
     IDLE = "idle"
+    ACKNOWLEDGE = "acknowledge"  # "okay", at a pause in a long turn of the caller: no reply of its own
     HANDOVER = "handover"
     GOODBYE = "goodbye"
 

@@ -118,6 +118,12 @@ def asks_to_hold(text: str, locale: LocaleProfile) -> bool:
 _HOLD_WORDS = 10
 
 
+def goes_on(final: str, partial: str) -> bool:
+    """Whether ``partial`` has all words of ``final`` and further ones."""
+    before, after = words_of(final), words_of(partial)
+    return bool(before) and len(after) > len(before) and after[: len(before)] == before
+
+
 def wait_for(belief: float, settings: EndpointingSettings) -> float:
     """The wait for a belief in an end, from 0 to 1: continuous, and falling as the belief grows."""
     if belief >= settings.sure:

@@ -57,7 +57,7 @@ from voice_agent.models import ReplyId, TurnId
 from voice_agent.observability.record import LogRecord
 
 # What the agent says of its own accord answers no turn.
-_UNASKED = frozenset({Purpose.GREETING, Purpose.IDLE})
+_UNASKED = frozenset({Purpose.GREETING, Purpose.IDLE, Purpose.ACKNOWLEDGE})
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,10 @@ _TURN_WORDS = TurnWords(
         r"(?:last|next|this) (?:week|month|year|weekend)|(?:days?|weeks?|months?|years?) ago|christmas|easter)\b"
     ),
     date_lead=pattern(r"\b(?:the|of|on|in|about|around|maybe|was|is|last|next|this|since|from|until|by)$"),
+    takes_back=pattern(
+        r"\b(?:wait|stop|cancel|never mind|nevermind|hold on|hang on|don't (?:transfer|put|connect|do)|changed my mind|"
+        r"not necessary|no need|i don't (?:want|need))\b|^(?:oh |um )?no\b(?! (?:problem|worries|rush))|^actually\b"
+    ),
     declines=pattern(
         r"\b(?:don't|do not|didn't|can't|cannot|haven't|no idea|not sure|forgot|forgotten|lost|what|why|which|where|how|"
         r"never mind|rather not|no e ?mail|help|somebody|someone|person|human|agent)\b"
@@ -142,6 +146,7 @@ PROFILE = LocaleProfile(
         failure=("I'm sorry, something went wrong on my side.", "Could you try that again?"),
         not_heard=("I'm sorry, I didn't catch that.", "Could you say it again?"),
         still_there=("Are you still there?",),
+        go_on=("Okay.",),
         idle_goodbye=("I can't hear you any more, so I'll end the call.", "Goodbye."),
         session_over=("We have reached the time limit for this call.", "Please call again. Goodbye."),
         handover_connected=("I'm putting you through to a colleague now.",),

@@ -52,6 +52,9 @@ _TURN_WORDS = TurnWords(
         r"(?:semaine|mois|année) (?:dernière?|prochaine?)|il y a .* (?:jours?|semaines?|mois|ans?))\b"
     ),
     date_lead=pattern(r"\b(?:le|la|du|de|en|était|est|depuis)$"),
+    takes_back=pattern(
+        r"\b(?:attendez|arrêtez|stop|annulez|annuler|pas la peine|laissez tomber|ne me (?:passez|transférez))\b|^non\b"
+    ),
     declines=pattern(r"\b(?:(?:l'|n')?ai pas|sais pas|trouve pas|quel|quelle|pourquoi|où|quelqu'un|personne)\b"),
 )
 
@@ -82,6 +85,7 @@ PROFILE = LocaleProfile(
         failure=("Désolé, une erreur est survenue de mon côté.", "Pouvez-vous réessayer ?"),
         not_heard=("Pardon, je n'ai pas compris.", "Pouvez-vous répéter ?"),
         still_there=("Êtes-vous toujours là ?",),
+        go_on=("D'accord.",),
         idle_goodbye=("Je ne vous entends plus, je vais donc raccrocher.", "Au revoir."),
         session_over=("Nous avons atteint la durée limite de cet appel.", "Rappelez-nous, s'il vous plaît. Au revoir."),
         handover_connected=("Je vous passe un collègue.",),

@@ -25,6 +25,7 @@ class Prompts:
     failure: tuple[str, ...]
     not_heard: tuple[str, ...]
     still_there: tuple[str, ...]
+    go_on: tuple[str, ...]  # said at a pause in a long turn, to show that the agent listens
     idle_goodbye: tuple[str, ...]
     session_over: tuple[str, ...]
     handover_connected: tuple[str, ...]

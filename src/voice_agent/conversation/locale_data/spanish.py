@@ -47,6 +47,7 @@ _TURN_WORDS = TurnWords(
         r"(?:semana|mes|año) (?:pasad[ao]|que viene)|hace .* (?:días?|semanas?|meses|años?))\b"
     ),
     date_lead=pattern(r"\b(?:el|la|de|del|en|fue|es|hace)$"),
+    takes_back=pattern(r"\b(?:espere|espera|pare|cancele|cancelar|no hace falta|déjelo|no me pase)\b|^no\b"),
     declines=pattern(r"\b(?:no (?:lo |la )?(?:tengo|sé|recuerdo|encuentro)|qué|cuál|por qué|dónde|persona|alguien)\b"),
 )
 
@@ -77,6 +78,7 @@ PROFILE = LocaleProfile(
         failure=("Lo siento, algo ha fallado por mi parte.", "¿Puede intentarlo de nuevo?"),
         not_heard=("Perdone, no le he entendido.", "¿Puede repetirlo?"),
         still_there=("¿Sigue ahí?",),
+        go_on=("Entiendo.",),
         idle_goodbye=("Ya no le oigo, así que voy a colgar.", "Adiós."),
         session_over=("Hemos llegado al límite de tiempo de esta llamada.", "Vuelva a llamar, por favor. Adiós."),
         handover_connected=("Le paso ahora con un compañero.",),

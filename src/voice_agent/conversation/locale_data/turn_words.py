@@ -34,6 +34,7 @@ class TurnWords:
     - ``at_words``, ``dot_words``, ``joiners``: how an e-mail address is said.
     - ``months``, ``whole_dates`` (phrases that are a date by themselves), ``date_lead``: matches the text of a date that
       has only begun; ``ordinals``.
+    - ``takes_back``: matches what stops a handover that was announced ("wait", "no, don't").
     - ``declines``: how a caller says that there is no such number or address ("don't have").
     """
 
@@ -61,6 +62,7 @@ class TurnWords:
     ordinals: frozenset[str] = frozenset()
     whole_dates: re.Pattern[str] = _NEVER
     date_lead: re.Pattern[str] = _NEVER
+    takes_back: re.Pattern[str] = _NEVER
     declines: re.Pattern[str] = _NEVER
 
 

@@ -53,6 +53,8 @@ class AgentSide:
         if isinstance(event, ToolReturned):
             self._keep_result(event)
         reply = ctx.reply
+        if event.reply_id == ctx.acknowledging and isinstance(event, ReplyFinished | ReplyFailed):
+            ctx.acknowledging = None
         if reply is None or reply.reply_id != event.reply_id:
             self._note_for_draft(event)
             return
@@ -123,6 +125,7 @@ class AgentSide:
         elif result.status is ToolStatus.OK and result.name == "transfer_to_human":
             if reply.segments:  # "I'm putting you through": let the words be heard first
                 reply.then_transfer = True
+                reply.interruptible = False  # what is said meanwhile goes along with the caller: see CallerSide
             else:
                 self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now)
         elif result.status is ToolStatus.OK and result.name == "end_call":

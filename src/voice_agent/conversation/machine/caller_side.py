@@ -15,7 +15,7 @@ from voice_agent.conversation.commands import (
     OpenTurn,
     ScoreTurn,
 )
-from voice_agent.conversation.endpointing import EndpointDecision, needed_silence
+from voice_agent.conversation.endpointing import EndpointDecision, goes_on, needed_silence, words_of
 from voice_agent.conversation.events import (
     DtmfReceived,
     SpeechStarted,
@@ -29,12 +29,19 @@ from voice_agent.conversation.machine.context import NEVER, CallContext, CallerT
 from voice_agent.conversation.machine.speculation import Speculation
 from voice_agent.conversation.machine.timers import TURN_TIMERS, Timer
 from voice_agent.conversation.states import AgentState, CallerState, CallerTrigger, CallState
+from voice_agent.models import OpenQuestion
 
 OnCommit = Callable[[CallerTurn, float], None]
 OnUnheard = Callable[[float], None]
 
 # Speech this long that gives no words was probably meant for us.
 _UNHEARD_SPEECH_S = 0.8
+# At a pause in a long turn the agent says "okay" after this much silence: later than a breath, sooner than any doubt.
+_ACKNOWLEDGE_PAUSE_S = 0.35
+# How long "okay" lasts; the caller's time to go on counts from its end.
+_ACKNOWLEDGE_LASTS_S = 0.5
+# A turn with fewer words had no room for a pause.
+_FLUENT_WORDS = 4
 # How soon a turn that must wait (a PIN is being checked, a tool changes something) is looked at again.
 _RECHECK_S = 0.1
 
@@ -62,9 +69,13 @@ class CallerSide:
         ctx = self._ctx
         if ctx.call is not CallState.ACTIVE:
             return
-        ctx.timers.clear(Timer.END_OF_TURN, Timer.FINAL_LATE, Timer.IDLE, Timer.SECRET)
+        ctx.timers.clear(Timer.END_OF_TURN, Timer.FINAL_LATE, Timer.IDLE, Timer.SECRET, Timer.ACKNOWLEDGE)
         ctx.idle_prompts = 0
+        ctx.end_acknowledgement()
         turn = ctx.turn or self._open_turn(now)
+        if ctx.caller is CallerState.PAUSED:
+            turn.paused = True
+            ctx.rhythm = ctx.rhythm.went_on_after(now - event.voiced_s - turn.last_voiced_at)
         ctx.move_caller(CallerTrigger.ONSET)
         turn.onset_at = now - event.voiced_s
         turn.has_final = False
@@ -93,7 +104,9 @@ class CallerSide:
 
     def partial(self, event: TranscriptPartial, now: float) -> None:
         turn = self._current(event.utterance_id)
-        if turn is not None and event.text and not turn.has_final:
+        if turn is not None and turn.has_final and goes_on(turn.text, event.text):
+            self._went_on(turn, event, now)
+        elif turn is not None and event.text and not turn.has_final:
             turn.text = event.text
             turn.secret_digits = event.secret_digits
             turn.unasked_final_at = NEVER
@@ -101,6 +114,13 @@ class CallerSide:
             self._ctx.draft_for(turn)
             if turn.contest:
                 self._contest.weigh(turn, now)
+
+    def _went_on(self, turn: CallerTurn, event: TranscriptPartial, now: float) -> None:
+        """The recogniser hears more after its final, too soft for the voice detector: the turn is not over."""
+        turn.text = event.text
+        turn.secret_digits = event.secret_digits
+        turn.grew_at = now
+        self._settle(turn, now)
 
     def final(self, event: TranscriptFinal, now: float) -> None:
         turn = self._current(event.utterance_id)
@@ -136,13 +156,18 @@ class CallerSide:
     # Keys
 
     def key(self, event: DtmfReceived, now: float) -> None:
-        """A key outside of a secret: digits gather into a turn, ``#`` ends it, ``*`` starts the number again."""
+        """A key outside of a secret: digits gather into a turn, ``#`` ends it, ``*`` starts the number again. A number
+        that has all its digits ends shortly after the last; a ``#`` or ``*`` without digits before it means nothing."""
         ctx = self._ctx
         if ctx.call is not CallState.ACTIVE or ctx.checking_secret:
             return
         if ctx.reply is not None and not ctx.reply.interruptible:
             return
         ctx.idle_prompts = 0
+        ctx.on_hold = False
+        if event.key in ("#", "*") and (ctx.turn is None or not ctx.turn.keys):
+            ctx.arm_idle(now)
+            return
         ctx.timers.clear(Timer.IDLE)
         turn = ctx.turn or self._open_turn(now)
         if ctx.agent is not AgentState.IDLE:
@@ -155,7 +180,12 @@ class CallerSide:
         if event.key == "#":
             self.keys_done(now)
         else:
-            ctx.timers.set(Timer.KEYS, now + ctx.settings.key_gap_s)
+            ctx.timers.set(Timer.KEYS, now + self._key_wait_s(turn))
+
+    def _key_wait_s(self, turn: CallerTurn) -> float:
+        settings = self._ctx.settings
+        expected = settings.endpointing.order_digits if self._ctx.waiting_for is OpenQuestion.ORDER_NUMBER else 0
+        return settings.key_complete_s if len(turn.keys) == expected else settings.key_gap_s
 
     def keys_done(self, now: float) -> None:
         ctx = self._ctx
@@ -181,6 +211,27 @@ class CallerSide:
             else:
                 self._drop(turn, "monologue", now)
 
+    def acknowledge_due(self, now: float) -> None:
+        """A pause in a long turn: "okay", and the turn stays the caller's."""
+        ctx = self._ctx
+        turn = ctx.turn
+        if turn is not None and ctx.caller is CallerState.PAUSED and self._may_acknowledge():
+            turn.acknowledged_at = now
+            ctx.acknowledge()
+            self._settle(turn, now)
+
+    def _may_acknowledge(self) -> bool:
+        ctx = self._ctx
+        return ctx.call is CallState.ACTIVE and ctx.agent is AgentState.IDLE and not ctx.secret.collecting
+
+    def _plan_acknowledgement(self, turn: CallerTurn, due: float, now: float) -> None:
+        ctx = self._ctx
+        after_s = ctx.settings.acknowledge_after_s
+        at = turn.last_voiced_at + _ACKNOWLEDGE_PAUSE_S
+        long = after_s > 0 and now - max(turn.opened_at, turn.acknowledged_at) >= after_s
+        if long and at < due and self._may_acknowledge():
+            ctx.timers.set(Timer.ACKNOWLEDGE, max(at, now))
+
     # Decisions
 
     def _open_turn(self, now: float) -> CallerTurn:
@@ -200,6 +251,8 @@ class CallerSide:
         if self._contest.is_echo(turn, now):
             self._drop(turn, "echo", now)
             return
+        if ctx.reply is not None and ctx.reply.then_transfer and self._goes_along(turn, now):
+            return
         if self._contest.must_wait():
             ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)
             return
@@ -217,11 +270,14 @@ class CallerSide:
                 self._on_unheard(now)
             return
         needed = self._needed(turn)
-        due = turn.last_voiced_at + needed.wait_s
+        due = max(turn.last_voiced_at + needed.wait_s, turn.grew_at + ctx.settings.endpointing.min_s)
+        if turn.acknowledged_at > turn.last_voiced_at:
+            due = max(due, turn.acknowledged_at + _ACKNOWLEDGE_LASTS_S + ctx.settings.endpointing.unsure_s)
         if due <= now:
             self._commit(turn, needed.rule, needed.wait_s, now)
         else:
             ctx.timers.set(Timer.END_OF_TURN, due)
+            self._plan_acknowledgement(turn, due, now)
             self._speculation.consider(turn, needed.wait_s)
 
     def _needed(self, turn: CallerTurn) -> EndpointDecision:
@@ -233,7 +289,21 @@ class CallerSide:
             secret_digits=turn.secret_digits + ctx.secret.digits if ctx.secret.collecting else None,
             locale=ctx.locale,
             settings=ctx.settings.endpointing,
+            patience=ctx.rhythm.patience(
+                ctx.settings.endpointing.patience_least, ctx.settings.endpointing.patience_most
+            ),
         )
+
+    def _goes_along(self, turn: CallerTurn, now: float) -> bool:
+        """Words over "I'm putting you through": kept for the colleague, unless they take the handover back."""
+        ctx = self._ctx
+        if ctx.locale.turn_words.takes_back.search(" ".join(words_of(turn.full_text()))):
+            self._contest.interrupt(turn, "transfer_taken_back", now)
+            return False
+        if turn.full_text():
+            ctx.history.add_caller(turn.full_text())
+        self._drop(turn, "over_transfer", now)
+        return True
 
     def _let_pass(self, turn: CallerTurn, rule: str, now: float) -> None:
         """No interruption, as it seems. Words that nobody is sure of may be the first of several ("Actually, …"), so the
@@ -259,11 +329,21 @@ class CallerSide:
         if ctx.agent is not AgentState.IDLE:  # said over the words with which the call ends
             self._drop(turn, "not_interruptible", now)
             return
+        self._note_rhythm(turn, rule)
         self._contest.committed(turn)
         self._close(turn)
         ctx.turns_taken += 1
         ctx.emit(CommitTurn(turn.turn_id, turn.full_text(), rule, waited_s))
         self._on_commit(turn, now)
+
+    def _note_rhythm(self, turn: CallerTurn, rule: str) -> None:
+        ctx = self._ctx
+        ctx.on_hold = rule == "hold"
+        if turn.carried_text:  # the earlier part was committed too soon: that silence was a pause
+            ctx.rhythm = ctx.rhythm.went_on_after(turn.opened_at - ctx.committed_voiced_at)
+        elif not turn.paused and not turn.keys and len(words_of(turn.text)) >= _FLUENT_WORDS:
+            ctx.rhythm = ctx.rhythm.said_without_pause()
+        ctx.committed_voiced_at = turn.last_voiced_at
 
     def _drop(self, turn: CallerTurn, rule: str, now: float) -> None:
         ctx = self._ctx

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from voice_agent.conversation import states
+from voice_agent.conversation.caller_rhythm import CallerRhythm
 from voice_agent.conversation.commands import (
     CancelReason,
     CancelReply,
@@ -61,6 +62,8 @@ class CallerTurn:
     a final is on its way; ``unasked_final_at`` is when the recogniser gave one of its own accord, ``NEVER`` once anything
     followed it. ``text_voiced_s`` is how long the burst had lasted when the newest partial came; ``level_dbfs`` and
     ``echo`` are the newest measurements of it; ``echoed`` says that it was held for an echo and paused nothing.
+    ``grew_at`` is when a partial last went beyond the final; ``acknowledged_at`` when the agent last said
+    "okay" in it; ``paused``: the caller went on after a pause.
     """
 
     turn_id: TurnId
@@ -84,6 +87,9 @@ class CallerTurn:
     level_dbfs: float | None = None
     echo: float | None = None
     echoed: bool = False
+    grew_at: float = NEVER
+    acknowledged_at: float = NEVER
+    paused: bool = False
 
     def full_text(self) -> str:
         return " ".join(part for part in (self.carried_text, self.text, self.keys) if part).strip()
@@ -143,6 +149,10 @@ class CallContext:
     turns_taken: int = 0
     answered: int = 0
     idle_prompts: int = 0
+    on_hold: bool = False
+    rhythm: CallerRhythm = field(default_factory=CallerRhythm)
+    committed_voiced_at: float = NEVER
+    acknowledging: ReplyId | None = None
     open_calls: dict[str, ToolCall] = field(default_factory=dict)
     handover_reason: PolicyReason = PolicyReason.NONE
     handover_preface: tuple[str, ...] = ()
@@ -279,6 +289,7 @@ class CallContext:
         reply = self.reply
         self.deciding = None
         self.drop_draft()
+        self.end_acknowledgement()
         if reply is not None:
             self.emit(CancelReply(reply.reply_id, reason))
             heard = reply.heard(self.now)
@@ -298,6 +309,17 @@ class CallContext:
         self.note_question(reply, heard_text)
         self.arm_idle(now)
 
+    def acknowledge(self) -> None:
+        """Says "okay" while the turn stays the caller's: no reply, nothing for the history, and cut by the next word."""
+        self.drop_draft()
+        self.acknowledging = self.next_reply_id()
+        self.emit(Say(self.acknowledging, self.locale.prompts.go_on, Purpose.ACKNOWLEDGE))
+
+    def end_acknowledgement(self) -> None:
+        if self.acknowledging is not None:
+            self.emit(CancelReply(self.acknowledging, CancelReason.SUPERSEDED))
+            self.acknowledging = None
+
     def note_question(self, reply: AgentReply, heard_text: str) -> None:
         """What the agent waits for follows from its words; a remark on the side ("are you still there?") changes nothing."""
         if heard_text and reply.purpose not in (Purpose.IDLE, Purpose.FALLBACK):
@@ -305,13 +327,15 @@ class CallContext:
 
     def arm_idle(self, now: float) -> None:
         if self.call is CallState.ACTIVE and self.agent is AgentState.IDLE and self.caller is CallerState.SILENT:
-            wait_s = self.settings.idle_hangup_s if self.idle_prompts else self.settings.idle_prompt_s
+            first_s = self.settings.hold_patience_s if self.on_hold else self.settings.idle_prompt_s
+            wait_s = self.settings.idle_hangup_s if self.idle_prompts else first_s
             self.timers.set(Timer.IDLE, now + wait_s)
 
     def end(self, outcome: CallOutcome, reason: str) -> None:
         if self.call is CallState.ENDED:
             return
         self.drop_draft()
+        self.end_acknowledgement()
         if self.reply is not None:
             self.drop_reply(CancelReason.ENDED)
         self.timers.clear_all()

@@ -266,6 +266,8 @@ class Decisions:
         ctx = self._ctx
         if ctx.call is not CallState.ACTIVE:
             return
+        if ctx.turn is not None and ctx.turn.full_text():  # the colleague reads what the caller was just saying
+            ctx.history.add_caller(ctx.turn.full_text())
         ctx.abandon_turn("handover")
         if ctx.reply is not None:
             ctx.drop_reply(CancelReason.SUPERSEDED)

@@ -55,6 +55,10 @@ from voice_agent.models import CallOutcome, Message, OpenQuestion, PolicyReason
 _ERROR_ENDS = frozenset({"shutdown", "protocol", "overflow", "error"})
 
 
+# Asked for by the agent, and no secret.
+_NUMBERS = frozenset({OpenQuestion.ORDER_NUMBER, OpenQuestion.PHONE})
+
+
 class CallMachine:
     def __init__(self, settings: MachineSettings | None = None) -> None:
         self._ctx = CallContext(settings or MachineSettings())
@@ -94,8 +98,8 @@ class CallMachine:
 
     @property
     def keys_are_secret(self) -> bool:
-        """Pressed digits are a secret unless an order number was asked for; so a PIN that is keyed again stays one."""
-        return self._ctx.secret.collecting or self._ctx.waiting_for is not OpenQuestion.ORDER_NUMBER
+        """Pressed digits are a secret unless another number was asked for; so a PIN that is keyed again stays one."""
+        return self._ctx.secret.collecting or self._ctx.waiting_for not in _NUMBERS
 
     @property
     def checking_secret(self) -> bool:
@@ -225,6 +229,8 @@ class CallMachine:
                 self._contest.verdict_due(now)
             case Timer.MONOLOGUE:
                 self._caller.monologue_due(now)
+            case Timer.ACKNOWLEDGE:
+                self._caller.acknowledge_due(now)
             case Timer.KEYS:
                 self._caller.keys_done(now)
             case Timer.SECRET:

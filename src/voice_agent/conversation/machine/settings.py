@@ -20,7 +20,9 @@ class SpeculationSettings:
 @dataclass(frozen=True, slots=True)
 class MachineSettings:
     """Durations in seconds. ``final_deadline_s`` is how long a recogniser's final may take after a pause before the
-    partial stands in; ``key_gap_s`` ends a number typed on the keypad."""
+    partial stands in; ``key_gap_s`` ends a number typed on the keypad, ``key_complete_s`` one that has all its digits;
+    ``hold_patience_s`` is the silence before "are you still there?" after "hold on"; in a turn longer than
+    ``acknowledge_after_s`` (0: never) the agent says "okay" at a pause, and again after as long."""
 
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
     barge_in: BargeInSettings = field(default_factory=BargeInSettings)
@@ -28,8 +30,11 @@ class MachineSettings:
     turn_timeout_s: float = 5.0
     final_deadline_s: float = 1.5
     key_gap_s: float = 2.5
+    key_complete_s: float = 0.5
     idle_prompt_s: float = 12.0
     idle_hangup_s: float = 12.0
+    hold_patience_s: float = 45.0
+    acknowledge_after_s: float = 20.0
     secret_patience_s: float = 4.0
     transfer_deadline_s: float = 3.0
     session_ttl_s: float = 1800.0

@@ -13,6 +13,7 @@ class Timer(StrEnum):
     BARGE_COMMIT = "barge_commit"
     TURN_TIMEOUT = "turn_timeout"
     MONOLOGUE = "monologue"
+    ACKNOWLEDGE = "acknowledge"
     KEYS = "keys"
     SECRET = "secret"  # noqa: S105 - a timer, not a password
     IDLE = "idle"
@@ -27,6 +28,7 @@ TURN_TIMERS = (
     Timer.BARGE_PAUSE,
     Timer.BARGE_COMMIT,
     Timer.MONOLOGUE,
+    Timer.ACKNOWLEDGE,
     Timer.KEYS,
 )
 
