@@ -110,8 +110,9 @@ def noise_bed(seed: int, seconds: float, rate_hz: int = 16_000) -> NDArray[np.fl
     spectrum[frequency_hz < 60] = 0
     spectrum /= np.sqrt(np.maximum(frequency_hz, 60))
     swell = 1 + 0.25 * np.sin(2 * np.pi * np.arange(count) / count * round(seconds / 2.5) + 6 * draw.random())
-    bed = np.fft.irfft(spectrum, count) * swell
-    return bed / np.sqrt(np.mean(np.square(bed)))
+    bed: NDArray[np.float64] = np.fft.irfft(spectrum, count) * swell
+    bed /= np.sqrt(np.mean(np.square(bed)))
+    return bed
 
 
 def _add_note(out: NDArray[np.float64], note: float, at_s: float, seconds: float, gain: float, rate_hz: int) -> None:
