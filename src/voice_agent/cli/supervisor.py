@@ -24,7 +24,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -104,7 +104,6 @@ class _Worker:
     failure: str = ""
     handed_over: int = 0
     load: WorkerLoad | None = None
-    book: CallBook = field(default_factory=CallBook)
 
     def burden(self) -> tuple[bool, int]:
         """What the next connection is decided by: the smallest takes it."""
@@ -129,6 +128,7 @@ class _Supervisor:
         self._loop = asyncio.get_running_loop()
         self._began_s = self._loop.time()
         self._workers: dict[int, _Worker] = {}
+        self._books = [CallBook() for _ in range(settings.server.workers)]  # they outlive the workers
         self._slot_ready = [asyncio.Event() for _ in range(settings.server.workers)]
         self._started = False
         self._listening = False
@@ -263,13 +263,13 @@ class _Supervisor:
             worker.process.join()
 
     def _introduce(self, worker: _Worker) -> None:
-        """Tells a new worker what the others are doing."""
+        """Tells a new worker what the others are doing, and what the one before it has done."""
         for other in self._workers.values():
-            if other is not worker:
-                if other.load is not None:
-                    worker.link.send(other.load)
-                for entry in other.book.entries():
-                    worker.link.send(CallChanged(other.slot, entry))
+            if other.load is not None:
+                worker.link.send(other.load)
+        for slot, book in enumerate(self._books):
+            for entry in book.entries():
+                worker.link.send(CallChanged(slot, entry))
         if self._stopping.is_set():
             worker.link.send(Stop())
 
@@ -284,7 +284,7 @@ class _Supervisor:
                 worker.load = message
                 self._tell_others(worker, message)
             case CallChanged(entry=entry):
-                worker.book.note(entry)
+                self._books[worker.slot].note(entry)
                 self._tell_others(worker, message)
             case Failed(message=text):
                 worker.failure = text
@@ -303,7 +303,7 @@ class _Supervisor:
         worker.lifeline.close()
         forget_gauges(self._folder, worker.slot)
         self._tell_others(worker, Gone(worker.slot))
-        lost = worker.book.give_up(datetime.now(UTC))
+        lost = self._books[worker.slot].give_up(datetime.now(UTC))
         for entry in lost:
             self._tell_others(worker, CallChanged(worker.slot, entry))
         return len(lost)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from voice_agent.cli.worker_link import CallChanged, Failed, Gone, Link, Ready, Stop, take_over
 from voice_agent.clock import LoopClock
@@ -142,12 +143,22 @@ class _Reporter:
         self._link.send(CallChanged(self._slot, entry))
         self._report()
 
+    def took(self, connections: int) -> None:
+        """So many were handed over and are open now."""
+        self.received += connections
+        self._report()
+
     def _report(self) -> None:
         now = self._admission.status()
-        connections = len(self._server.server_state.connections)
+        connections = sum(map(_may_be_a_call, self._server.server_state.connections))
         self._link.send(
             WorkerLoad(self._slot, now.status, now.reason, now.active, now.capacity, connections, self.received)
         )
+
+
+def _may_be_a_call(protocol: asyncio.Protocol) -> bool:
+    """Whether a connection is a call or has not yet said what it is. Others cost little, and soon end."""
+    return not isinstance(protocol, H11Protocol) or protocol.cycle is None
 
 
 async def _heed_parent(link: Link, view: ServerView, stop: asyncio.Event) -> None:
@@ -181,7 +192,7 @@ async def _adopt(handed: socket.socket, server: PlatformServer, reporter: _Repor
             with suppress(EOFError):
                 while batch := _taken(handed):
                     await asyncio.gather(*(server.adopt(connection) for connection in batch))
-                    reporter.received += len(batch)
+                    reporter.took(len(batch))
     finally:
         loop.remove_reader(handed)
 

@@ -18,7 +18,8 @@ from voice_agent.models import CallOutcome
 
 @dataclass(frozen=True, slots=True)
 class WorkerLoad:
-    """``received`` counts the connections that were ever handed to the worker, ``connections`` those that are open."""
+    """``received`` counts the connections that were ever handed to the worker, ``connections`` those that are open and are
+    calls or may become some."""
 
     slot: int
     status: ServerStatus
