@@ -53,7 +53,7 @@ class Contest:
     def begin(self, turn: CallerTurn, event: SpeechStarted, now: float) -> None:
         """Speech began; where the agent has the floor, it is contested from now on."""
         ctx = self._ctx
-        turn.echo, turn.text_voiced_s = event.echo, 0.0
+        turn.echo, turn.echoed, turn.text_voiced_s = event.echo, False, 0.0
         turn.level_dbfs = None
         if ctx.agent is AgentState.IDLE or ctx.checking_secret:
             return
@@ -73,7 +73,9 @@ class Contest:
             ctx.timers.clear(Timer.TURN_TIMEOUT)
             if reply is not None:
                 ctx.pause_reply(reply)
-        elif not self._sounds_like_echo(turn):
+        elif self._sounds_like_echo(turn):
+            turn.echoed = True
+        else:
             ctx.timers.set(Timer.BARGE_PAUSE, max(now, turn.onset_at + settings.pause_s))
         ctx.timers.set(Timer.BARGE_COMMIT, max(now, turn.onset_at + settings.rules(self._floor()).commit_s))
 
@@ -121,13 +123,7 @@ class Contest:
                 self.interrupt(turn, decision.rule, now)
         elif decision.verdict is Verdict.NOT_INTERRUPTION:
             self.resume(now)
-        elif decision.rule != "backchannel" and not self._sounds_like_echo(turn):
-            self._pause_late(turn, now)
-
-    def _pause_late(self, turn: CallerTurn, now: float) -> None:
-        """What was let pass as an echo is something else."""
-        ctx = self._ctx
-        if ctx.reply is not None and ctx.reply.playing and not ctx.reply.paused and turn.echoed:
+        elif turn.echoed and not self._sounds_like_echo(turn):  # what was let pass as an echo is something else
             turn.echoed = False
             self.pause_due(now)
 
@@ -213,10 +209,8 @@ class Contest:
 
     def _sounds_like_echo(self, turn: CallerTurn) -> bool:
         settings = self._ctx.settings.barge_in
-        turn.echoed = turn.echo is not None and turn.echo >= (
-            _KNOWN_ECHO_SHARE if self._echoing_line else settings.echo_share
-        )
-        return turn.echoed
+        enough = _KNOWN_ECHO_SHARE if self._echoing_line else settings.echo_share
+        return turn.echo is not None and turn.echo >= enough
 
     # Ends
 

@@ -35,6 +35,8 @@ class Driver:
     secret: SecretOutcome = SecretOutcome.VERIFIED
     score: float | None = 0.95
     plays: bool = True
+    level_dbfs: float | None = None
+    echo: float | None = None
     now: float = 0.0
     log: list[tuple[float, object]] = field(default_factory=list)
 
@@ -87,11 +89,15 @@ class Driver:
         self.wait(2.0)
 
     def begins(self) -> None:
-        self.feed(e.SpeechStarted(voiced_s=0.06))
+        self.feed(e.SpeechStarted(0.06, self.level_dbfs, self.echo))
+
+    def hears(self, text: str, *, confidence: float = 0.9, secret_digits: int = 0) -> None:
+        """A partial of what the caller is saying."""
+        self.feed(e.TranscriptPartial(self._utterance, text, secret_digits, confidence, self.level_dbfs, self.echo))
 
     def pauses(self, text: str, *, secret_digits: int = 0, voiced_s: float = 0.9) -> None:
         self.wait(0.16)
-        self.feed(e.SpeechStopped(silence_s=0.16, voiced_s=voiced_s))
+        self.feed(e.SpeechStopped(0.16, voiced_s, self.level_dbfs, self.echo))
         self.wait(0.07)
         if self.score is not None:
             self.feed(e.TurnScored(self._utterance, self.score))
