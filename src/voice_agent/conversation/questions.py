@@ -2,8 +2,9 @@
 
 Rules, applied to the last three sentences from the end:
 
-1. A sentence that asks for something with a shape (a PIN, an order number, an e-mail address, a date) opens that
-   question, whether it ends in a question mark ("What's the order number?") or not ("Please tell me your PIN.").
+1. A sentence that asks for something with a shape (a PIN, an order or telephone number, an e-mail or postal address, a
+   date) opens that question, whether it ends in a question mark ("What's the order number?") or not ("Please tell me
+   your PIN.").
 2. A question that begins like one to be answered by yes or no, or ends in "right?", opens YES_NO, unless it offers a
    choice ("this one or that one?") or is a request to speak ("could you say it again?").
 3. Any other question is OPEN.
@@ -56,6 +57,14 @@ _LANGUAGES: Mapping[str, _Language] = {
                 _words(r"(?:order|tracking|reference|confirmation) (?:number|id|code)|number of (?:the|your) order"),
                 OpenQuestion.ORDER_NUMBER,
             ),
+            (
+                _words(r"(?:tele)?phone number|mobile number|cell(?:phone)? number|number to call|callback number"),
+                OpenQuestion.PHONE,
+            ),
+            (
+                _words(r"(?:postal|home|street|shipping|delivery|billing|new|your|the|full|current) address"),
+                OpenQuestion.ADDRESS,
+            ),
             (_words(r"date|what day|which day|day of birth|birthday"), OpenQuestion.DATE),
         ),
         yes_no=re.compile(
@@ -77,6 +86,8 @@ _LANGUAGES: Mapping[str, _Language] = {
             (_words(r"pin|código (?:secreto|de seguridad)"), OpenQuestion.PIN),
             (_words(r"correo(?: electrónico)?|e-?mail"), OpenQuestion.EMAIL),
             (_words(r"número de (?:su |tu )?(?:pedido|orden|referencia|seguimiento)"), OpenQuestion.ORDER_NUMBER),
+            (_words(r"número de (?:su |tu )?(?:teléfono|móvil|celular)|teléfono"), OpenQuestion.PHONE),
+            (_words(r"dirección(?: postal| de entrega| de envío)?"), OpenQuestion.ADDRESS),
             (_words(r"fecha|qué día"), OpenQuestion.DATE),
         ),
         yes_no=re.compile(
@@ -94,6 +105,8 @@ _LANGUAGES: Mapping[str, _Language] = {
             (_words(r"code (?:pin|secret|confidentiel)|pin"), OpenQuestion.PIN),
             (_words(r"e-?mail|courriel|adresse électronique"), OpenQuestion.EMAIL),
             (_words(r"numéro de (?:votre )?(?:commande|suivi|référence)"), OpenQuestion.ORDER_NUMBER),
+            (_words(r"numéro de (?:votre )?(?:téléphone|portable|mobile)"), OpenQuestion.PHONE),
+            (_words(r"adresse(?: postale| de livraison)?"), OpenQuestion.ADDRESS),
             (_words(r"date|quel jour"), OpenQuestion.DATE),
         ),
         yes_no=re.compile(
@@ -109,6 +122,8 @@ _LANGUAGES: Mapping[str, _Language] = {
             (_words(r"(?:ال)?رقم السري|رمزك? السري|(?:ال)?رمز السري|رقمك السري"), OpenQuestion.PIN),
             (_words(r"(?:ال)?بريد(?:ك)? الإلكتروني"), OpenQuestion.EMAIL),
             (_words(r"رقم (?:ال)?طلب(?:ك)?|رقم التتبع"), OpenQuestion.ORDER_NUMBER),
+            (_words(r"رقم (?:ال)?(?:هاتف|جوال|موبايل)(?:ك)?"), OpenQuestion.PHONE),
+            (_words(r"(?:ال)?عنوان(?:ك)?"), OpenQuestion.ADDRESS),
             (_words(r"(?:ال)?تاريخ|أي يوم"), OpenQuestion.DATE),
         ),
         yes_no=re.compile(r"(?:هل|أتريد|أترغب)(?!\w)"),

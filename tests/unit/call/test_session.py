@@ -12,6 +12,7 @@ from tests.unit.call.scripted import SILENT, Caller, World, answer, asks_tool, b
 from tests.virtual_time import run_virtual
 
 from voice_agent.call.listening import HOPS_PER_STEP
+from voice_agent.conversation.commands import Purpose
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.errors import ProviderFault, StoreError
 from voice_agent.models import CallOutcome, Meaning, PolicyReason, Role, ToolStatus
@@ -186,6 +187,28 @@ def test_a_cough_pauses_and_the_agent_goes_on() -> None:
     repeated_s = caller.door.sent_s - (2 * 1.0 + 3 * 1.0)
     assert 0 < repeated_s <= caller.last("resume_playout").rewind_s, "it goes on at the beginning of a sound"
     assert caller.last("reply_finished").heard_s == pytest.approx(3.0), "what is said again counts once"
+
+
+def test_a_long_turn_is_acknowledged_at_a_pause_and_answered_as_one() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        caller.world.words.append("I took it back to the shop and")
+        await caller.speaks(6)
+        await caller.listens(0.9)  # the pause; "okay" is said in it, and cut by the next word
+        caller.world.words.append("I took it back to the shop and they sent me here.")
+        await caller.speaks(1)
+        await caller.listens(4)
+
+    world = World(rounds=[answer("I see.")])
+    machine = MachineSettings(acknowledge_after_s=5)
+    caller = call(scene, world, machine=machine)
+    said = [record.entry for record in caller.records if record.entry.name == "say"]
+    assert [entry.purpose for entry in said] == [Purpose.GREETING, Purpose.ACKNOWLEDGE]
+    assert caller.names().count("turn_committed") == 1
+    assert caller.last("turn_committed").text.endswith("they sent me here.")
+    started = [record.entry.reply_id for record in caller.records if record.entry.name == "playout_started"]
+    assert said[1].reply_id in started
+    assert caller.last("reply_finished").reply_id == caller.last("start_reply").reply_id
 
 
 def test_a_spoken_pin_is_checked_and_the_request_answered_without_the_digits_anywhere() -> None:
