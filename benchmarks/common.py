@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT))  # test callers' voices and servers live in tests/
 
-console = Console(highlight=False)
+# Tables need their width in a log file too.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
 def summary(values_ms: Sequence[float]) -> dict[str, float]:

@@ -1,8 +1,12 @@
-"""One continuous call of many minutes: does the server's memory grow?
+"""Does the server grow, leak or fail over time? One long call on local models, or many calls on scripted providers.
 
-A caller asks one question after another in real time; the server process's resident memory is sampled meanwhile. The
+One call (the default): a caller asks one question after another in real time; the server process's resident memory is sampled meanwhile. The
 slope is the median of the slopes between all pairs of samples in the second half (Theil-Sen): model runtimes keep the memory
 of the largest input they have seen, so memory rises in steps at first, and single decodes show as spikes.
+
+Many calls (``--calls 60``): so many lines are kept busy with short calls whose callers hang up and interrupt at random,
+while a share of the providers' requests fails at once, hangs, or dies half-way. No call may fail, memory may grow by 1 MB
+in 10 minutes (the first third is the warm-up), and afterwards sessions and tasks must be back where they began.
 """
 
 from __future__ import annotations
@@ -11,13 +15,19 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import psutil
+import uvloop
 from common import console, save
+from load.servers import ours, running
+from load.soaking import Soaked, slope_per_10_min
+from load.soaking import soak as soak_lines
+from load_calls import recordings
 from rich.table import Table
 from tests.servers import RunningServer, running_server
 from tests.speech import VOICES, synthesise
@@ -29,6 +39,8 @@ from voice_agent.evaluation.caller import CallOptions, SimulatedCaller
 SAMPLE_EVERY_S = 5.0
 WARM_UP_SHARE = 0.5
 SLOPE_MAX_MB_PER_MIN = 0.2
+MANY_WARM_UP_SHARE = 1 / 3
+MANY_SLOPE_MAX_MB = 1.0
 MB = 1e6
 
 
@@ -84,14 +96,91 @@ def slope_mb_per_min(rows: list[tuple[float, float, int, int]]) -> float:
     return float(np.median((megabytes[second] - megabytes[first]) / (minutes[second] - minutes[first])))
 
 
+def soak_many(args: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="voice-agent-soak-") as name:
+        folder = Path(name)
+        stats = folder / "stats.json"
+        options = ("--stats", str(stats), "--fault-rate", str(args.fault_rate), "--seed", str(args.seed), "--greeting")
+        with running(ours(*options), folder) as server:
+            console.print(f"{args.calls} calls kept up for {args.minutes:g} minutes ...", style="dim")
+            soaked = uvloop.run(
+                soak_lines(
+                    server,
+                    stats,
+                    recordings(),
+                    calls=args.calls,
+                    seconds=args.minutes * 60,
+                    seed=args.seed,
+                    say=lambda line: console.print(line, style="dim"),
+                )
+            )
+            errors = [line for line in server.log.read_text(errors="replace").splitlines() if "[error" in line]
+    return report_many(soaked, args, errors)
+
+
+def report_many(soaked: Soaked, args: argparse.Namespace, errors: list[str]) -> int:
+    slope = slope_per_10_min(soaked.rss_mb, MANY_WARM_UP_SHARE)
+    failed = sum(soaked.failures.values())
+    table = Table(title=f"{args.calls} calls kept up for {args.minutes:g} minutes", title_justify="left")
+    for column in ("minute", "RSS (MB)", "tasks"):
+        table.add_column(column, justify="right")
+    tasks = dict(soaked.tasks)
+    for at_s, megabytes in soaked.rss_mb[:: max(1, len(soaked.rss_mb) // 15)]:
+        table.add_row(f"{at_s / 60:.1f}", f"{megabytes:.1f}", str(tasks.get(at_s, "-")))
+    console.print(table)
+    console.print(f"{soaked.calls} calls, {soaked.turns} turns, {soaked.interruptions} interruptions; {soaked.faults}")
+    console.print(f"endings: {dict(soaked.endings)}; turns without any answer: {soaked.unanswered}")
+    for why, count in [*soaked.failures.items(), *Counter(line[:140] for line in errors).most_common(5)]:
+        console.print(f"  {count} x {why}", style="bold red", markup=False)
+    checks = {
+        "no failed call": failed == 0,
+        f"memory: at most {MANY_SLOPE_MAX_MB:g} MB in 10 minutes, is {slope:+.2f}": bool(slope <= MANY_SLOPE_MAX_MB),
+        f"tasks back to {soaked.idle_tasks}, are {soaked.tasks_after}": soaked.tasks_after <= soaked.idle_tasks,
+        "no active session is left": soaked.sessions_after == 0,
+    }
+    for what, good in checks.items():
+        console.print(f"Target ({what}): {'met' if good else 'MISSED'}", style="green" if good else "bold red")
+    met = all(checks.values())
+    save(
+        "soak_calls",
+        {
+            "calls_at_once": args.calls,
+            "minutes": args.minutes,
+            "fault_rate": args.fault_rate,
+            "calls": soaked.calls,
+            "turns": soaked.turns,
+            "interruptions": soaked.interruptions,
+            "unanswered": soaked.unanswered,
+            "endings": soaked.endings,
+            "failures": soaked.failures,
+            "faults": soaked.faults,
+            "logged_errors": len(errors),
+            "slope_mb_per_10_min": None if np.isnan(slope) else round(slope, 3),
+            "rss_mb": [[round(at_s / 60, 2), round(megabytes, 1)] for at_s, megabytes in soaked.rss_mb],
+            "tasks": {"idle": soaked.idle_tasks, "after": soaked.tasks_after},
+            "sessions_after": soaked.sessions_after,
+            "checks": checks,
+            "met": met,
+        },
+    )
+    return 0 if met else 1
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=30.0, help="length of the call (default 30)")
+    parser.add_argument("--minutes", type=float, default=30.0, help="length of the soak (default 30)")
+    parser.add_argument(
+        "--calls", type=int, default=1, help="1: one long call, local models; more: see above (default 1)"
+    )
+    parser.add_argument("--fault-rate", type=float, default=0.02, help="many calls: share of requests (default 0.02)")
+    parser.add_argument("--seed", type=int, default=1, help="many calls: of what is drawn at random (default 1)")
     return parser.parse_args()
 
 
 def main() -> int:
     args = arguments()
+    if args.calls > 1:
+        return soak_many(args)
     settings = {
         "MAX_TURNS_PER_SESSION": "100000",
         "SESSION_TTL_SECONDS": str(args.minutes * 60 + 600),

@@ -87,7 +87,7 @@ class Fleet:
     def __init__(self, url: str, recordings: list[bytes], *, seed: int = 1) -> None:
         self.url = url
         self.calls: list[Call] = []
-        self.refused_connections = 0
+        self._dialled = 0
         self._speech = Speech(recordings, seed)
         self._loop = asyncio.get_running_loop()
         self.pacer = Pacer(self._loop)
@@ -95,7 +95,7 @@ class Fleet:
 
     async def place(self, plan: Plan) -> Call:
         """Dials, and returns when the call is over."""
-        number = len(self.calls)
+        number, self._dialled = self._dialled, self._dialled + 1
         over: asyncio.Future[None] = self._loop.create_future()
 
         def finished(call: Call) -> None:
