@@ -24,6 +24,7 @@ from voice_agent.models import ContextPacket, Meaning, MeaningScore, SecretOutco
 from voice_agent.observability.logging import configure_logging
 from voice_agent.providers.asr.base import AsrCapabilities, AsrEvent, Final
 from voice_agent.providers.llm.base import LlmEvent, LlmFinished, LlmRequest, TextDelta
+from voice_agent.providers.vad.base import OnFailure, OnHop
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
 
@@ -37,13 +38,19 @@ class Detector:
 
     hop_samples = round(FRAME_S * 16_000)
 
-    def process(self, hop: bytes) -> float:
-        return 1.0 if any(hop) else 0.0
+    def __init__(self, on_hop: OnHop) -> None:
+        self._on_hop = on_hop
+
+    def push(self, hop: bytes) -> None:
+        self._on_hop(hop, 1.0 if any(hop) else 0.0)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class Detectors:
-    def open(self) -> Detector:
-        return Detector()
+    def open(self, on_hop: OnHop, on_failure: OnFailure) -> Detector:
+        return Detector(on_hop)
 
 
 class Recognizer:

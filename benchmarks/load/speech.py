@@ -125,14 +125,11 @@ def _check(name: str, samples: Samples) -> None:
     from voice_agent.audio.features import last_window, log_mel
     from voice_agent.providers import weights
     from voice_agent.providers.sessions import open_session
-    from voice_agent.providers.vad.silero import HOP_SAMPLES, SileroDetector
+    from voice_agent.providers.vad.silero import HOP_SAMPLES, speech_probabilities
 
     noise = np.random.default_rng(7).normal(0, 12, HEAR_RATE_HZ)
     whole = np.concatenate([noise[: HOP_SAMPLES * 16], samples, noise])
-    detector = SileroDetector(open_session(weights.silero_vad()))
-    pcm = _pcm(whole)
-    hops = range(0, len(pcm) - HOP_SAMPLES * 2, HOP_SAMPLES * 2)
-    voiced = np.array([detector.process(pcm[at : at + HOP_SAMPLES * 2]) >= 0.5 for at in hops])
+    voiced = np.array(speech_probabilities(open_session(weights.silero_vad()), _pcm(whole))) >= 0.5
     speech = voiced[16 : 16 + samples.size // HOP_SAMPLES]
     gap = max((len(run) for run in "".join("x" if hop else "." for hop in speech[5:-2]).split("x")), default=0)
     late = (int(np.flatnonzero(voiced)[-1]) + 1 - 16) * HOP_SAMPLES - samples.size

@@ -36,10 +36,6 @@ PRE_ROLL_S = 0.224
 MEASURED_S = 0.6
 # What the end-of-turn model looks at.
 TURN_MODEL_WINDOW_S = 8.0
-# Microphone audio that may wait for its turn on the event loop; beyond it the oldest is dropped.
-BACKLOG_S = 10.0
-# Hops handled in one go, so that a burst of audio does not hold up other calls (a hop costs about 0.2 ms).
-HOPS_PER_STEP = 4
 
 Heard = SpeechStarted | SpeechStopped | TranscriptPartial | TranscriptFinal | TurnScored | StageFailed
 Redact = Callable[[Partial | Final], tuple[str, int]]
@@ -65,7 +61,7 @@ class Listening:
         self._redact = redact
         self._locale = locale
         self._hints = hints
-        self._detector = services.detectors.open()
+        self._detector = services.detectors.open(self._hop, self._deaf)
         self._hop_bytes = self._detector.hop_samples * 2
         self._hop_s = self._detector.hop_samples / HEAR_RATE_HZ
         self._assembler = FrameAssembler(self._hop_bytes)
@@ -76,8 +72,6 @@ class Listening:
             hop_s=self._hop_s,
         )
         self._media_s = 0.0
-        self._backlog: deque[bytes] = deque(maxlen=int(BACKLOG_S / self._hop_s))
-        self._draining = False
         self._pre_roll: deque[bytes] = deque(maxlen=max(1, round(PRE_ROLL_S / self._hop_s)))
         self._recent: deque[bytes] = deque(maxlen=round(TURN_MODEL_WINDOW_S / self._hop_s))
         self._newest: deque[bytes] = deque(maxlen=round(MEASURED_S / self._hop_s))
@@ -96,20 +90,15 @@ class Listening:
     def _take(self, pcm: bytes) -> None:
         if self._recognizer is not None and self._recognizer.capabilities.wants_silence:
             self._recognizer.push(pcm)  # at once: it need not wait for a hop to be full
-        self._backlog.extend(self._assembler.push(pcm))
-        if not self._draining:
-            self._drain()
+        for hop in self._assembler.push(pcm):
+            self._detector.push(hop)
 
-    def _drain(self) -> None:
-        for _ in range(min(HOPS_PER_STEP, len(self._backlog))):
-            self._hop(self._backlog.popleft())
-        self._draining = bool(self._backlog)
-        if self._draining:
-            asyncio.get_running_loop().call_soon(self._drain)
+    def _deaf(self, error: ProviderError) -> None:
+        self._post(StageFailed(Stage.ASR, error.category.value))
 
-    def _hop(self, hop: bytes) -> None:
+    def _hop(self, hop: bytes, probability: float) -> None:
         self._media_s += self._hop_s
-        fact = self._gate.update(self._detector.process(hop), self._media_s)
+        fact = self._gate.update(probability, self._media_s)
         feeding = self._utterance_id is not None
         self._newest.append(hop)
         if feeding:
@@ -167,6 +156,10 @@ class Listening:
         except (TimeoutError, ProviderError):
             return
         self._post(TurnScored(utterance_id, round(probability, 4)))
+
+    def close(self) -> None:
+        """The call is over: nothing more is heard."""
+        self._detector.close()
 
     # Recognition out
 

@@ -178,6 +178,7 @@ class CallSession:
             if self._timer is not None:
                 self._timer.cancel()
             self._close()
+            self._listening.close()
             self._vault.close()
             structlog.contextvars.unbind_contextvars("call_id")
 

@@ -30,6 +30,7 @@ from voice_agent.models import (
 from voice_agent.observability.record import LogRecord
 from voice_agent.providers.asr.base import AsrCapabilities, AsrEvent, Final
 from voice_agent.providers.llm.base import LlmEvent, LlmFinished, LlmRequest, TextDelta, ToolCallRequested
+from voice_agent.providers.vad.base import OnFailure, OnHop
 from voice_agent.tools.base import Tool
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
@@ -115,18 +116,27 @@ class Recognizers:
         return self._world.open_recognizer()
 
 
-class Detectors:
+class Detector:
     hop_samples = HOP_SAMPLES
 
+    def __init__(self, world: World, on_hop: OnHop) -> None:
+        self._world = world
+        self._on_hop = on_hop
+
+    def push(self, hop: bytes) -> None:
+        self._world.hops += 1
+        self._on_hop(hop, 1.0 if hop[0] else 0.0)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Detectors:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def open(self) -> Detectors:
-        return self
-
-    def process(self, hop: bytes) -> float:
-        self._world.hops += 1
-        return 1.0 if hop[0] else 0.0
+    def open(self, on_hop: OnHop, on_failure: OnFailure) -> Detector:
+        return Detector(self._world, on_hop)
 
 
 class TurnModel:

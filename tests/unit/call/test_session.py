@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.call.scripted import SILENT, Caller, World, answer, asks_tool, broken, quick
+from tests.unit.call.scripted import Caller, World, answer, asks_tool, broken, quick
 from tests.virtual_time import run_virtual
 
-from voice_agent.call.listening import HOPS_PER_STEP
 from voice_agent.conversation.commands import Purpose
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.errors import ProviderFault, StoreError
@@ -326,18 +325,6 @@ def test_a_tool_that_needs_identity_leads_to_the_pin_and_then_to_the_answer() ->
     statuses = [r.entry.result.status for r in caller.records if r.entry.name == "tool_result"]
     assert statuses == [ToolStatus.DENIED, ToolStatus.OK]
     assert "It comes tomorrow." in [r.entry.text for r in caller.records if r.entry.name == "llm_sentence"]
-
-
-def test_a_burst_of_audio_is_worked_off_in_small_steps() -> None:
-    async def scene(caller: Caller) -> None:
-        await caller.listens(0.2)
-        before = caller.world.hops
-        caller.session.hear(SILENT * 200)
-        assert caller.world.hops - before <= HOPS_PER_STEP, "the burst was worked off in one go"
-        await asyncio.sleep(0.01)
-        assert caller.world.hops - before == 200
-
-    call(scene)
 
 
 def test_speech_over_a_coming_answer_holds_its_audio_back() -> None:
