@@ -1,8 +1,9 @@
 """Does the server grow, leak or fail over time? One long call on local models, or many calls on scripted providers.
 
-One call (the default): a caller asks one question after another in real time; the server process's resident memory is sampled meanwhile. The
-slope is the median of the slopes between all pairs of samples in the second half (Theil-Sen): model runtimes keep the memory
-of the largest input they have seen, so memory rises in steps at first, and single decodes show as spikes.
+One call (the default): a caller asks one question after another in real time; the server process's resident memory is
+sampled meanwhile. The slope is the median of the slopes between all pairs of samples in the second half (Theil-Sen): model
+runtimes keep the memory of the largest input they have seen, so memory rises in steps at first, and single decodes show as
+spikes.
 
 Many calls (``--calls 60``): so many lines are kept busy with short calls whose callers hang up and interrupt at random,
 while a share of the providers' requests fails at once, hangs, or dies half-way. No call may fail, memory may grow by 1 MB
