@@ -137,6 +137,7 @@ class Playout:
         return heard_s
 
     def _repeat(self, chunks: int) -> None:
+        self.heard_s()  # what was heard so far stays heard
         for _ in range(chunks):
             chunk = self._spent.pop()
             self._chunks.appendleft(chunk)

@@ -9,7 +9,7 @@ import pytest
 from tests.virtual_time import run_virtual
 
 from voice_agent.call.door import SPEAK_RATE_HZ
-from voice_agent.call.playout import BUFFER_S, CHUNK_S, Playout
+from voice_agent.call.playout import BUFFER_S, CHUNK_BYTES, CHUNK_S, Playout
 from voice_agent.clock import LoopClock
 from voice_agent.conversation.events import PlayoutAdvanced, PlayoutStarted, ReplyFinished
 from voice_agent.models import ReplyId
@@ -138,6 +138,54 @@ def test_a_pause_holds_the_rest_and_resuming_goes_on_where_it_stopped() -> None:
         assert any(isinstance(event, ReplyFinished) for event in events)
 
     play(scene)
+
+
+def sound_with_a_dip(dip_at_s: float) -> bytes:
+    """A second of steady sound, but for one quiet chunk."""
+    chunks = [b"\x00\x20" * (CHUNK_BYTES // 2)] * round(1.0 / CHUNK_S)
+    chunks[round(dip_at_s / CHUNK_S)] = b"\x01\x00" * (CHUNK_BYTES // 2)
+    return b"".join(chunks)
+
+
+def test_resuming_may_repeat_from_where_a_sound_began_and_counts_it_once() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE)
+        await playout.write(ONE, sound_with_a_dip(0.46))
+        playout.complete(ONE)
+        await asyncio.sleep(0.5)
+        playout.pause(ONE)
+        await asyncio.sleep(0.5)
+        sent_s = door.total_s
+        playout.unpause(ONE, rewind_s=0.24)
+        await asyncio.sleep(0.001)
+        assert playout.heard_s() == pytest.approx(sent_s), "what was heard stays heard"
+        await asyncio.sleep(0.2)
+        playout.acknowledge(ONE, door.total_s)
+        assert playout.heard_s() <= 1.0
+        await asyncio.sleep(1.0)
+        assert door.total_s == pytest.approx(1.0 + sent_s - 0.46), "from the dip on"
+        assert events[-1] == ReplyFinished(ONE, pytest.approx(1.0))
+
+    play(scene)
+
+
+def test_everything_sent_is_told_with_the_time_at_which_it_is_heard() -> None:
+    told: list[tuple[float, bytes]] = []
+
+    async def main() -> None:
+        door = RecordingDoor()
+        playout = Playout(door, LoopClock(), lambda event: None, lead_s=LEAD_S, played=lambda *at: told.append(at))
+        sending = asyncio.create_task(playout.run())
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(0.5))
+        playout.complete(ONE)
+        await asyncio.sleep(1)
+        sending.cancel()
+        origin = door.sent[0][0]
+        assert [at - origin for at, _ in told] == pytest.approx([n * CHUNK_S for n in range(len(door.sent))])
+
+    run_virtual(main())
+    assert b"".join(chunk for _, chunk in told) == pcm(0.5)
 
 
 def test_late_synthesis_moves_the_origin_instead_of_bursting() -> None:
