@@ -77,6 +77,38 @@ def progress(text: str, question: OpenQuestion, locale: LocaleProfile, lengths: 
             return Progress.NONE
 
 
+def begun_unasked(text: str, locale: LocaleProfile, lengths: Lengths) -> OpenQuestion | None:
+    """What the caller has begun to give without having been asked ("where is my order eight three one"), and has not
+    finished; None if nothing is. What is finished says nothing here: more words may follow it."""
+    turn_words = locale.turn_words
+    shown = text.replace(_PIN_MARK, "1" * lengths.secret).lower()
+    plain = " ".join(word.replace("’", "'") for word in _PLAIN_WORD.findall(shown))
+    if turn_words.day_lead.search(plain):
+        return OpenQuestion.DATE
+    for lead, question in (
+        (turn_words.order_lead, OpenQuestion.ORDER_NUMBER),
+        (turn_words.phone_lead, OpenQuestion.PHONE),
+        (turn_words.email_lead, OpenQuestion.EMAIL),
+    ):
+        found = lead.match(plain)
+        rest = plain[found.end() :] if found else ""
+        if not rest.strip() or _WHOLE_MARKS.get(question, "[]") in text or len(rest.split()) > _MOST_GIVEN_WORDS:
+            continue
+        only_digits = question is OpenQuestion.EMAIL or all(
+            _is_number_word(word, locale, among_digits=True) or word in _PASSED_OVER for word in rest.split()
+        )
+        if only_digits and progress(rest, question, locale, lengths) is Progress.BEGUN:
+            return question
+    return None
+
+
+_PLAIN_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+# Words of a number or address given unasked; in a longer text its beginning is over.
+_MOST_GIVEN_WORDS = 12
+# What may stand between the lead and the digits: "a" is how recognisers write "eight".
+_PASSED_OVER = frozenset({"a", "number", "is", "it's", "um", "uh"})
+
+
 # Numbers
 
 

@@ -4,7 +4,8 @@ Theory of operation: at a pause the recogniser gives a final and the end-of-turn
 silence is still short. From the words, the probability and what the agent just asked follows a *needed silence*; the
 turn is committed when the silence has lasted that long. Nothing here blocks a turn for good. The rules, first match wins:
 
-1. *Shape*: the agent asked for a thing with a shape. A whole one ends the turn at once, a begun one is waited for.
+1. *Shape*: the agent asked for a thing with a shape. A whole one ends the turn at once, a begun one is waited for; so is
+   one that the caller begins unasked ("where is my order eight three one").
 2. *Hold*: "hold on, let me get it" leaves the caller time to look (``hold_s``).
 3. *Hesitation*: "um", "let me see" at the end: the caller goes on (``max_s``).
 4. *Answer* to a yes/no question: at once.
@@ -89,6 +90,9 @@ def needed_silence(
         return EndpointDecision(settings.hold_s, "hold")
     if _ends_with_any(words, locale.hesitations):
         return EndpointDecision(settings.max_s, "hesitation")
+    begun = answer_shapes.begun_unasked(text, locale, _lengths(settings))
+    if begun is not None:
+        return EndpointDecision(settings.max_s, f"{begun.value}_incomplete")
     plain = " ".join(words)
     if question is OpenQuestion.YES_NO and words and _is_short_answer(words, plain, locale):
         return EndpointDecision(settings.min_s, "yes_no_answer")
@@ -188,8 +192,7 @@ def _by_shape(
         return EndpointDecision(settings.max_s, "secret_incomplete")
     if _ends_with_any(words, locale.hesitations) or asks_to_hold(text, locale):
         return None
-    lengths = Lengths(settings.order_digits, settings.secret_digits)
-    match answer_shapes.progress(text, question, locale, lengths):
+    match answer_shapes.progress(text, question, locale, _lengths(settings)):
         case Progress.WHOLE:
             return EndpointDecision(settings.min_s, f"{question.value}_complete")
         case Progress.LONGER:
@@ -200,6 +203,10 @@ def _by_shape(
             return EndpointDecision(settings.max_s, f"{question.value}_incomplete")
         case Progress.NONE:
             return None
+
+
+def _lengths(settings: EndpointingSettings) -> Lengths:
+    return Lengths(settings.order_digits, settings.secret_digits)
 
 
 def _is_short_answer(words: list[str], plain: str, locale: LocaleProfile) -> bool:

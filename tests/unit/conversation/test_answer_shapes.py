@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voice_agent.conversation.answer_shapes import Lengths, Progress, progress
+from voice_agent.conversation.answer_shapes import Lengths, Progress, begun_unasked, progress
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.models import OpenQuestion
 
@@ -158,6 +158,43 @@ def test_a_date_in_other_languages(locale: str, text: str, expected: Progress) -
 )
 def test_a_postal_address(text: str, expected: Progress) -> None:
     assert check(text, OpenQuestion.ADDRESS) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Where is my order eight three one,", OpenQuestion.ORDER_NUMBER),
+        ("Where is my order 831?", OpenQuestion.ORDER_NUMBER),
+        ("It's about order a three", OpenQuestion.ORDER_NUMBER),
+        ("Has order number 83", OpenQuestion.ORDER_NUMBER),
+        ("Where is my order 83102?", None),
+        ("Has order 83 been delivered?", None),
+        ("I have two orders.", None),
+        ("Where is my order?", None),
+        ("My e-mail address is dana dot reyes,", OpenQuestion.EMAIL),
+        ("My e-mail address is [EMAIL].", None),
+        ("My e-mail address is wrong in your files and I want it changed", None),
+        ("my phone number is five five five", OpenQuestion.PHONE),
+        ("I bought it on the third,", OpenQuestion.DATE),
+        ("I bought it on the 3rd of", OpenQuestion.DATE),
+        ("I bought it on the third of November", None),
+        ("I took the second one", None),
+    ],
+)
+def test_what_a_caller_begins_to_give_unasked(text: str, expected: OpenQuestion | None) -> None:
+    assert begun_unasked(text, resolve_locale("en-US"), Lengths()) is expected
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"),
+    [
+        ("es-ES", "mi número de pedido es el ocho tres"),
+        ("fr-FR", "ma commande numéro huit trois"),
+        ("ar-SA", "رقم طلبي ثمانية ثلاثة"),
+    ],
+)
+def test_an_order_number_begun_unasked_in_other_languages(locale: str, text: str) -> None:
+    assert begun_unasked(text, resolve_locale(locale), Lengths()) is OpenQuestion.ORDER_NUMBER
 
 
 def test_questions_without_a_shape_have_none() -> None:

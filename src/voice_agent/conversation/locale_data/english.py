@@ -39,7 +39,8 @@ _TURN_WORDS = TurnWords(
         r"(?:^(?:where|what|how|is|do|does|can|please)\b.* (?:number|bought|sent|called)|\b(?:do|like|with|is|at|"
         r"of|want|than|before|after|all|know|see|get) (?:that|this|those|these)|"
         r"\b(?:where|what|when|how|who|which|why)\b.* (?:is|are|was|were|has|does|do|can|i want|i need)|"
-        r"\bi (?:do|did|have|can|will|would|am|was)|\b(?:it|that|they) (?:is|was|does|did|has|are)|"
+        r"^(?:(?:yes|yeah|no|well|sure|of course) )*i (?:do|did|have|can|will|would|am|was)|"
+        r"\b(?:it|that|they) (?:is|was|does|did|has|are)|"
         r"\b(?:is|was|are|did|does|do|can|should) (?:it|they|i|we|he|she|that|this)(?: \w+)? (?:for|about|in|on|to|with|it)|"
         r"\b(?:cancel|return|send|track|change|find|see|check|get|have|keep|want|need|like|do|know|got|lost|read|"
         r"say|repeat|hear|take|bring|receive|received|ordered|bought|use|fix|exchange|replace|think|about|doing) "
@@ -110,6 +111,14 @@ _TURN_WORDS = TurnWords(
         r"(?:last|next|this) (?:week|month|year|weekend)|(?:days?|weeks?|months?|years?) ago|christmas|easter)\b"
     ),
     date_lead=pattern(r"\b(?:the|of|on|in|about|around|maybe|was|is|last|next|this|since|from|until|by)$"),
+    order_lead=pattern(r".*\b(?:order|tracking|reference)(?: (?:number|id|code))?(?: is| it's| its| was)?(?= )"),
+    email_lead=pattern(r".*\be ?mail(?: address)?(?: is|'s)(?= )"),
+    phone_lead=pattern(r".*\b(?:phone|mobile|cell|callback) number(?: is|'s)(?= )|.*\bcall me (?:at|on)(?= )"),
+    day_lead=pattern(
+        r"\b(?:on|since|until|by|from|before|after|is|was|for) the "
+        r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|\w+teenth|tenth|eleventh|twelfth|twentieth|"
+        r"(?:twenty|thirty) ?\w+|thirtieth|\d{1,2}(?:st|nd|rd|th))(?: of)?$"
+    ),
     takes_back=pattern(
         r"\b(?:wait|stop|cancel|never mind|nevermind|hold on|hang on|don't (?:transfer|put|connect|do)|changed my mind|"
         r"not necessary|no need|i don't (?:want|need))\b|^(?:oh |um )?no\b(?! (?:problem|worries|rush))|^actually\b"

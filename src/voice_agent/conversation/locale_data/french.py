@@ -52,6 +52,9 @@ _TURN_WORDS = TurnWords(
         r"(?:semaine|mois|année) (?:dernière?|prochaine?)|il y a .* (?:jours?|semaines?|mois|ans?))\b"
     ),
     date_lead=pattern(r"\b(?:le|la|du|de|en|était|est|depuis)$"),
+    order_lead=pattern(r".*\bcommande(?: numéro)?(?: est(?: le)?| c'est(?: le)?)?(?= )"),
+    email_lead=pattern(r".*\b(?:e ?mail|courriel|adresse) (?:est|c'est)(?= )"),
+    phone_lead=pattern(r".*\b(?:téléphone|portable)(?: est(?: le)?| c'est(?: le)?)(?= )"),
     takes_back=pattern(
         r"\b(?:attendez|arrêtez|stop|annulez|annuler|pas la peine|laissez tomber|ne me (?:passez|transférez))\b|^non\b"
     ),

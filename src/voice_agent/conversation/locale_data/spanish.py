@@ -47,6 +47,9 @@ _TURN_WORDS = TurnWords(
         r"(?:semana|mes|año) (?:pasad[ao]|que viene)|hace .* (?:días?|semanas?|meses|años?))\b"
     ),
     date_lead=pattern(r"\b(?:el|la|de|del|en|fue|es|hace)$"),
+    order_lead=pattern(r".*\b(?:pedido|número de (?:pedido|orden))(?: número)?(?: es(?: el)?)?(?= )"),
+    email_lead=pattern(r".*\bcorreo(?: electrónico)? es(?= )"),
+    phone_lead=pattern(r".*\b(?:teléfono|móvil) es(?: el)?(?= )"),
     takes_back=pattern(r"\b(?:espere|espera|pare|cancele|cancelar|no hace falta|déjelo|no me pase)\b|^no\b"),
     declines=pattern(r"\b(?:no (?:lo |la )?(?:tengo|sé|recuerdo|encuentro)|qué|cuál|por qué|dónde|persona|alguien)\b"),
 )

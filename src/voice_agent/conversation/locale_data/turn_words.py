@@ -34,6 +34,8 @@ class TurnWords:
     - ``at_words``, ``dot_words``, ``joiners``: how an e-mail address is said.
     - ``months``, ``whole_dates`` (phrases that are a date by themselves), ``date_lead``: matches the text of a date that
       has only begun; ``ordinals``.
+    - ``order_lead``, ``email_lead``, ``phone_lead``: match the words up to where such a thing begins, said unasked ("my
+      order number is"); ``day_lead``: matches a text that ends in a day without its month ("on the third").
     - ``takes_back``: matches what stops a handover that was announced ("wait", "no, don't").
     - ``declines``: how a caller says that there is no such number or address ("don't have").
     """
@@ -62,6 +64,10 @@ class TurnWords:
     ordinals: frozenset[str] = frozenset()
     whole_dates: re.Pattern[str] = _NEVER
     date_lead: re.Pattern[str] = _NEVER
+    order_lead: re.Pattern[str] = _NEVER
+    email_lead: re.Pattern[str] = _NEVER
+    phone_lead: re.Pattern[str] = _NEVER
+    day_lead: re.Pattern[str] = _NEVER
     takes_back: re.Pattern[str] = _NEVER
     declines: re.Pattern[str] = _NEVER
 
