@@ -2,8 +2,9 @@
 
 Each line places one call after another. A call's script, whether its caller hangs up midway and whether that is done without
 a word (the connection is cut) are drawn at random. Failed is a call whose end its caller neither brought about nor could
-expect: refused, cut, or closed with another code than 1000. A call that the platform hands over because a provider is
-lost (a callback is arranged, the caller is told, code 1000) has not failed; it is counted by itself.
+expect: lost, or closed with another code than 1000. Two kinds of calls have not failed and are counted by themselves: those
+the platform hands over because a provider is lost (a callback is arranged, the caller is told, code 1000), and those it
+refuses as busy, for instance because other programs slow the machine down.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class Soaked:
                 self.endings["script done"] += 1
             case Outcome.HUNG_UP:
                 self.endings["cut by the caller" if call.plan.rude else "hung up by the caller"] += 1
+            case Outcome.REFUSED:
+                self.endings["refused as busy"] += 1
             case _ if call.ending.startswith("1000"):
                 self.endings["handed over"] += 1
             case _:
