@@ -178,7 +178,7 @@ def _email(words: list[str], locale: LocaleProfile) -> Progress:
     last_dot = max((index for index, word in enumerate(words) if word in dots), default=-1)
     if not ats:
         said_some = last_dot >= 0 or any(word in turn_words.joiners for word in words) or _spells(words)
-        if last_dot >= 0 and words[-1] in _SURE_ENDS:  # the "at" was not recognised
+        if len(words) > 1 and words[-1] in _SURE_ENDS:  # the "at" was not recognised
             return Progress.LONGER
         return Progress.BEGUN if said_some or len(words) <= _FEW_WORDS else Progress.NONE
     tail = words[last_dot + 1 :] if last_dot > ats[-1] else []
