@@ -15,7 +15,7 @@ from voice_agent.conversation.commands import (
     OpenTurn,
     ScoreTurn,
 )
-from voice_agent.conversation.endpointing import EndpointDecision, goes_on, needed_silence, words_of
+from voice_agent.conversation.endpointing import goes_on, words_of
 from voice_agent.conversation.events import (
     DtmfReceived,
     SpeechStarted,
@@ -28,6 +28,7 @@ from voice_agent.conversation.machine.contest import Contest
 from voice_agent.conversation.machine.context import NEVER, CallContext, CallerTurn
 from voice_agent.conversation.machine.speculation import Speculation
 from voice_agent.conversation.machine.timers import TURN_TIMERS, Timer
+from voice_agent.conversation.machine.turn_end import TurnEnd
 from voice_agent.conversation.states import AgentState, CallerState, CallerTrigger, CallState
 from voice_agent.models import OpenQuestion
 
@@ -36,12 +37,6 @@ OnUnheard = Callable[[float], None]
 
 # Speech this long that gives no words was probably meant for us.
 _UNHEARD_SPEECH_S = 0.8
-# At a pause in a long turn the agent says "okay" after this much silence: later than a breath, sooner than any doubt.
-_ACKNOWLEDGE_PAUSE_S = 0.35
-# How long "okay" lasts; the caller's time to go on counts from its end.
-_ACKNOWLEDGE_LASTS_S = 0.5
-# A turn with fewer words had no room for a pause.
-_FLUENT_WORDS = 4
 # How soon a turn that must wait (a PIN is being checked, a tool changes something) is looked at again.
 _RECHECK_S = 0.1
 
@@ -60,6 +55,7 @@ class CallerSide:
         self._ctx = context
         self._contest = contest
         self._speculation = speculation
+        self._turn_end = TurnEnd(context)
         self._on_commit = on_commit
         self._on_unheard = on_unheard
 
@@ -74,8 +70,7 @@ class CallerSide:
         ctx.end_acknowledgement()
         turn = ctx.turn or self._open_turn(now)
         if ctx.caller is CallerState.PAUSED:
-            turn.paused = True
-            ctx.rhythm = ctx.rhythm.went_on_after(now - event.voiced_s - turn.last_voiced_at)
+            self._turn_end.went_on(turn, now - event.voiced_s)
         ctx.move_caller(CallerTrigger.ONSET)
         turn.onset_at = now - event.voiced_s
         turn.has_final = False
@@ -133,7 +128,7 @@ class CallerSide:
         if self._ctx.caller is not CallerState.PAUSED:
             if not asked:  # the recogniser knows of an end before the silence is long enough to be one
                 turn.unasked_final_at = now
-                self._speculation.consider(turn, self._needed(turn).wait_s)
+                self._speculation.consider(turn, self._turn_end.needed(turn).wait_s)
             return
         turn.has_final = True
         self._ctx.timers.clear(Timer.FINAL_LATE)
@@ -212,25 +207,8 @@ class CallerSide:
                 self._drop(turn, "monologue", now)
 
     def acknowledge_due(self, now: float) -> None:
-        """A pause in a long turn: "okay", and the turn stays the caller's."""
-        ctx = self._ctx
-        turn = ctx.turn
-        if turn is not None and ctx.caller is CallerState.PAUSED and self._may_acknowledge():
-            turn.acknowledged_at = now
-            ctx.acknowledge()
-            self._settle(turn, now)
-
-    def _may_acknowledge(self) -> bool:
-        ctx = self._ctx
-        return ctx.call is CallState.ACTIVE and ctx.agent is AgentState.IDLE and not ctx.secret.collecting
-
-    def _plan_acknowledgement(self, turn: CallerTurn, due: float, now: float) -> None:
-        ctx = self._ctx
-        after_s = ctx.settings.acknowledge_after_s
-        at = turn.last_voiced_at + _ACKNOWLEDGE_PAUSE_S
-        long = after_s > 0 and now - max(turn.opened_at, turn.acknowledged_at) >= after_s
-        if long and at < due and self._may_acknowledge():
-            ctx.timers.set(Timer.ACKNOWLEDGE, max(at, now))
+        if self._ctx.turn is not None and self._turn_end.acknowledge(now):
+            self._settle(self._ctx.turn, now)
 
     # Decisions
 
@@ -269,30 +247,13 @@ class CallerSide:
             if voiced_s >= _UNHEARD_SPEECH_S and ctx.agent is AgentState.IDLE:
                 self._on_unheard(now)
             return
-        needed = self._needed(turn)
-        due = max(turn.last_voiced_at + needed.wait_s, turn.grew_at + ctx.settings.endpointing.min_s)
-        if turn.acknowledged_at > turn.last_voiced_at:
-            due = max(due, turn.acknowledged_at + _ACKNOWLEDGE_LASTS_S + ctx.settings.endpointing.unsure_s)
+        needed = self._turn_end.needed(turn)
+        due = self._turn_end.due(turn, needed, now)
         if due <= now:
             self._commit(turn, needed.rule, needed.wait_s, now)
         else:
             ctx.timers.set(Timer.END_OF_TURN, due)
-            self._plan_acknowledgement(turn, due, now)
             self._speculation.consider(turn, needed.wait_s)
-
-    def _needed(self, turn: CallerTurn) -> EndpointDecision:
-        ctx = self._ctx
-        return needed_silence(
-            turn.full_text(),
-            probability=turn.score,
-            question=ctx.waiting_for,
-            secret_digits=turn.secret_digits + ctx.secret.digits if ctx.secret.collecting else None,
-            locale=ctx.locale,
-            settings=ctx.settings.endpointing,
-            patience=ctx.rhythm.patience(
-                ctx.settings.endpointing.patience_least, ctx.settings.endpointing.patience_most
-            ),
-        )
 
     def _goes_along(self, turn: CallerTurn, now: float) -> bool:
         """Words over "I'm putting you through": kept for the colleague, unless they take the handover back."""
@@ -329,21 +290,12 @@ class CallerSide:
         if ctx.agent is not AgentState.IDLE:  # said over the words with which the call ends
             self._drop(turn, "not_interruptible", now)
             return
-        self._note_rhythm(turn, rule)
+        self._turn_end.committed(turn, rule)
         self._contest.committed(turn)
         self._close(turn)
         ctx.turns_taken += 1
         ctx.emit(CommitTurn(turn.turn_id, turn.full_text(), rule, waited_s))
         self._on_commit(turn, now)
-
-    def _note_rhythm(self, turn: CallerTurn, rule: str) -> None:
-        ctx = self._ctx
-        ctx.on_hold = rule == "hold"
-        if turn.carried_text:  # the earlier part was committed too soon: that silence was a pause
-            ctx.rhythm = ctx.rhythm.went_on_after(turn.opened_at - ctx.committed_voiced_at)
-        elif not turn.paused and not turn.keys and len(words_of(turn.text)) >= _FLUENT_WORDS:
-            ctx.rhythm = ctx.rhythm.said_without_pause()
-        ctx.committed_voiced_at = turn.last_voiced_at
 
     def _drop(self, turn: CallerTurn, rule: str, now: float) -> None:
         ctx = self._ctx
