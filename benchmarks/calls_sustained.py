@@ -85,7 +85,7 @@ def climb(target: Target, levels: tuple[int, ...], script: str, floor_p95_ms: fl
     out: dict[str, Any] = {"rows": [], "sustained": 0, "promised": 0, "broken_by": ""}
     with running(target, folder) as server:
         out["start_s"] = round(server.start_s, 2)
-        load(server, 1, script="N")
+        out["first_turn_overhead_ms"] = spread(load(server, 1, script="N")["overheads_ms"]).get("max")
         kept = True
         for level in levels:
             row = summarised(load(server, level, script=script))
@@ -151,7 +151,10 @@ def report(found: dict[str, dict[str, Any]], beyond: dict[str, Any] | None, floo
     print_loads("Duplex calls in real time (ms, unless said otherwise)", [r for f in found.values() for r in f["rows"]])
     for name, result in found.items():
         beyond_it = f"; then {result['broken_by']}" if result["broken_by"] else " (the ladder's end)"
-        console.print(f"{name}: sustains {result['sustained']} calls{beyond_it}; starts in {result['start_s']:.1f} s")
+        first = f"the first turn's overhead is {result['first_turn_overhead_ms']:.0f} ms"
+        console.print(
+            f"{name}: sustains {result['sustained']} calls{beyond_it}; starts in {result['start_s']:.1f} s, {first}"
+        )
     own = found["ours"]
     at_level = next((row for row in own["rows"] if row["calls"] == PROMISED_CALLS), None)
     checks = {f"{PROMISED_CALLS} calls keep every limit": own["promised"] >= PROMISED_CALLS}
