@@ -122,7 +122,7 @@ _RESIDUE_DB = -6.0
 _STOP_CONFIDENCE_FINAL = 0.5
 _STOP_CONFIDENCE = 0.7
 _FIRST_PARTIAL_S = 0.4
-# More words than this that happen to hold such a word are not addressed to the agent.
+# Of a quiet voice, such a word counts only alone: "no, the blue one on the table" is not addressed to the agent.
 _ADDRESSED_WORDS = 3
 # Sounds rather than words, in any Latin script: nasals, breaths and open vowels ("mhm", "uhhuh", "ahh", "haha").
 _HUM = re.compile(r"(?:[hmn]|[aeou]+h|h[aeou]+h?|[aeou]+m)+")
@@ -180,7 +180,7 @@ class _Case:
     @cached_property
     def side_talk(self) -> bool:
         quiet = self.e.relative_db is not None and self.e.relative_db <= -self.s.side_talk_db
-        return quiet and not (self.stops and len(self.words) <= _ADDRESSED_WORDS)
+        return quiet and not (self.e.final and self.stops and len(self.words) <= _ADDRESSED_WORDS)
 
     @cached_property
     def enough(self) -> bool:

@@ -66,9 +66,10 @@ class CallerSide:
         if ctx.call is not CallState.ACTIVE:
             return
         ctx.timers.clear(Timer.END_OF_TURN, Timer.FINAL_LATE, Timer.IDLE, Timer.SECRET, Timer.ACKNOWLEDGE)
-        ctx.idle_prompts = 0
         ctx.end_acknowledgement()
         turn = ctx.turn or self._open_turn(now)
+        turn.after_prompt = turn.after_prompt or ctx.idle_prompts > 0
+        ctx.idle_prompts = 0
         if ctx.caller is CallerState.PAUSED:
             self._turn_end.went_on(turn, now - event.voiced_s)
         ctx.move_caller(CallerTrigger.ONSET)
@@ -226,8 +227,8 @@ class CallerSide:
     def _settle(self, turn: CallerTurn, now: float) -> None:
         """The caller is silent and a final exists: interruption or not, finished or not."""
         ctx = self._ctx
-        if self._contest.is_echo(turn, now):
-            self._drop(turn, "echo", now)
+        if not_meant := self._contest.not_meant(turn, now):
+            self._drop(turn, not_meant, now)
             return
         if ctx.reply is not None and ctx.reply.then_transfer and self._goes_along(turn, now):
             return

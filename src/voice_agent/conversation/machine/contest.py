@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 
 from voice_agent.conversation.barge_in import BargeInDecision, Floor, SpeechEvidence, Verdict, judge
 from voice_agent.conversation.commands import CancelReason, Purpose, ResumePlayout, StopForBargeIn
@@ -25,11 +24,15 @@ from voice_agent.conversation.questions import open_question
 from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState
 from voice_agent.models import OpenQuestion
 
-# Turns whose levels make the caller's usual one.
+# Turns whose levels make the caller's usual one: the loudest of them, because side talk is softer. Each later turn takes
+# this much off an earlier one, so that a caller who moves away from the telephone is known again after a few turns.
 _LEVELS = 8
+_LEVEL_FADES_DB = 2.0
 # A level is that of the speech only once there is this much of it.
-_LEVEL_AFTER_S = 0.25
-_LEVEL_UNDER_WAY_AFTER_S = 0.5
+_LEVEL_AFTER_S = 0.2
+# Who is not answered repeats it, or speaks up.
+_REPEATED = 0.7
+_LOUDER_DB = 3.0
 # On a line known to echo, this share of the agent's own power is enough to hold the pause back.
 _KNOWN_ECHO_SHARE = 0.2
 # A hypothesis stands for the whole burst where at most this much was said after it.
@@ -47,6 +50,7 @@ class Contest:
         self._ctx = context
         self._levels: deque[float] = deque(maxlen=_LEVELS)
         self._echoing_line = False
+        self._passed_by = ("", 0.0)
 
     # Evidence
 
@@ -83,7 +87,7 @@ class Contest:
         """What an event tells of the speech beside its words."""
         ended = isinstance(event, SpeechStopped)
         voiced_s = (turn.last_voiced_at if ended else now) - turn.onset_at
-        if event.level_dbfs is not None and voiced_s >= (_LEVEL_AFTER_S if ended else _LEVEL_UNDER_WAY_AFTER_S):
+        if event.level_dbfs is not None and voiced_s >= _LEVEL_AFTER_S:
             turn.level_dbfs = event.level_dbfs if turn.level_dbfs is None else max(turn.level_dbfs, event.level_dbfs)
         if event.echo is not None:
             turn.echo = event.echo
@@ -169,11 +173,28 @@ class Contest:
             self._echoing_line = True
         return decision
 
-    def is_echo(self, turn: CallerTurn, now: float) -> bool:
-        """The agent's last words came back after it had stopped: no turn, though nothing was contested."""
-        if turn.contest or turn.over_agent or not self._echoes_still(turn):
-            return False
-        return turn.carried_text == "" and self.judge(turn, now, final=True).rule == "echo"
+    def not_meant(self, turn: CallerTurn, now: float) -> str:
+        """Why speech in the agent's silence is no turn ("" if it is one): the agent's last words come back after it has
+        stopped, or somebody far from the telephone speaks while nothing was asked. A voice that repeats itself or speaks
+        up is meant for the agent after all."""
+        ctx = self._ctx
+        if turn.contest or turn.over_agent or turn.carried_text or turn.keys or turn.secret_digits:
+            return ""
+        if self._echoes_still(turn) and self.judge(turn, now, final=True).rule == "echo":
+            return "echo"
+        relative_db = self._relative_db(turn)
+        if relative_db is None or relative_db > -ctx.settings.barge_in.side_talk_db or self._is_awaited(turn):
+            return ""
+        text, before_db = self._passed_by
+        self._passed_by = (turn.text, relative_db)
+        again = bool(text) and (likeness(turn.text, (text,)) >= _REPEATED or relative_db >= before_db + _LOUDER_DB)
+        return "" if again else "side_talk"
+
+    def _is_awaited(self, turn: CallerTurn) -> bool:
+        """Something in particular was asked, or whether anybody is there: whoever speaks is likely to answer that."""
+        ctx = self._ctx
+        asked = ctx.waiting_for not in (OpenQuestion.NONE, OpenQuestion.OPEN)
+        return asked or turn.after_prompt or ctx.secret.collecting
 
     def _floor(self) -> Floor:
         ctx = self._ctx
@@ -195,7 +216,8 @@ class Contest:
     def _relative_db(self, turn: CallerTurn) -> float | None:
         if turn.level_dbfs is None or not self._levels:
             return None
-        return turn.level_dbfs - median(self._levels)
+        newest_first = reversed(self._levels)
+        return turn.level_dbfs - max(level - _LEVEL_FADES_DB * age for age, level in enumerate(newest_first))
 
     def _likeness(self, turn: CallerTurn, now: float) -> float:
         reply = self._ctx.reply

@@ -134,6 +134,59 @@ def test_the_same_words_at_the_callers_own_level_do() -> None:
     assert driver.last(c.StopForBargeIn).rule == "words"
 
 
+def listening(level_db: float, answer: str = "We open at nine.") -> Driver:
+    """A call in which the agent has answered and is silent, and the next voice is ``level_db`` beside the caller's."""
+    driver = Driver(answer=answer, level_dbfs=USUAL_DBFS).start()
+    driver.wait(6)
+    driver.says("What is your return policy?", partial=True)
+    driver.wait(3)
+    assert driver.machine.agent is AgentState.IDLE
+    driver.level_dbfs = USUAL_DBFS + level_db
+    return driver
+
+
+def test_a_quiet_voice_in_the_agents_silence_is_no_turn() -> None:
+    driver = listening(-14)
+    driver.says("Did you put the kettle on?", partial=True)
+    assert driver.last(c.DropTurn).rule == "side_talk"
+    assert len(driver.all(c.CommitTurn)) == 1
+
+
+def test_who_repeats_it_or_speaks_up_is_heard() -> None:
+    driver = listening(-14)
+    driver.says("Do you ship to Canada?", partial=True)
+    driver.says("Do you ship to Canada?", partial=True)
+    assert driver.last(c.CommitTurn).text == "Do you ship to Canada?"
+    driver = listening(-14)
+    driver.says("Do you ship to Canada?", partial=True)
+    driver.level_dbfs = USUAL_DBFS - 10.5
+    driver.says("Hello, can you hear me?", partial=True)
+    assert driver.last(c.CommitTurn).text == "Hello, can you hear me?"
+
+
+def test_a_quiet_answer_to_a_question_counts() -> None:
+    driver = listening(-14, "Shall I send it?")
+    driver.says("Yes, please.", partial=True)
+    assert driver.last(c.CommitTurn).text == "Yes, please."
+
+
+def test_a_quiet_voice_that_is_asked_whether_it_is_there_counts() -> None:
+    driver = listening(-14)
+    driver.wait(driver.settings.idle_prompt_s + 3)
+    driver.says("Yes, I am still here.", partial=True)
+    assert driver.last(c.CommitTurn).text == "Yes, I am still here."
+
+
+def test_a_caller_who_moves_away_is_known_again_after_some_turns() -> None:
+    driver = listening(-9)
+    for text in ("Do you ship to Canada?", "Do gift cards expire?"):
+        driver.says(text, partial=True)
+        driver.wait(3)
+    driver.level_dbfs = USUAL_DBFS - 12
+    driver.says("Can I pay by card?", partial=True)
+    assert driver.last(c.CommitTurn).text == "Can I pay by card?"
+
+
 # Going on
 
 
