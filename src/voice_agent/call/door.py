@@ -13,14 +13,14 @@ SPEAK_RATE_HZ = 24_000  # what a call gives out
 class Door(Protocol):
     """The way out to one caller, implemented by each gateway.
 
-    ``send_audio`` takes 16-bit little-endian mono PCM at 24 kHz (whole samples, about 20 ms) and may wait for the
-    network: that is the call's backpressure. ``clear`` asks the far side to drop what it has buffered of a reply.
-    Both raise ``ConnectionError`` once the far side is gone.
+    ``send_audio`` takes 16-bit little-endian mono PCM at 24 kHz (whole samples, about 20 ms); False says that it took
+    nothing because the network is behind: that is the call's backpressure. ``clear`` asks the far side to drop what it
+    has buffered of a reply. Both raise ``ConnectionError`` once the far side is gone. All on the event loop.
     """
 
-    async def send_audio(self, pcm: bytes) -> None: ...
+    def send_audio(self, pcm: bytes) -> bool: ...
 
-    async def clear(self, reply_id: ReplyId) -> None: ...
+    def clear(self, reply_id: ReplyId) -> None: ...
 
 
 class LiveCall(Protocol):

@@ -3,7 +3,8 @@
 Theory of operation: media time is counted in samples. ``_origin_s`` is the loop time at which the reply's first sample
 is (or would have been) played; a chunk is due ``lead_s`` before its own place after that origin. So lateness never adds
 up, a late chunk is followed by a catch-up, and what lies ahead of the ear is at most the lead plus one chunk. When there
-was nothing to send (synthesis was late, playout paused, the client stalled) the origin moves on.
+was nothing to send (synthesis was late, playout paused, the client stalled) the origin moves on. Sending is a chain of
+timers, one for each chunk, without a task of its own.
 
 What is heard follows the same clock, less the lag that the client's acknowledgements show, if it sends any. After a pause
 the last sounds may be sent again, so that speech goes on where a sound begins; they count once.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from typing import Protocol
 
 from voice_agent.audio.resumption import chunks_to_repeat
 from voice_agent.call.door import SPEAK_RATE_HZ, Door
@@ -34,6 +35,8 @@ REPORT_S = 0.25
 _GRAIN_S = 0.001
 # A client that claims to lag more than this is stalled or wrong.
 MAX_LAG_S = 2.0
+# How soon a client that takes nothing is tried again.
+_RETRY_S = 0.02
 # Pacing anew sends up to the lead at once, so a client may ask for it only so often.
 RESUME_EVERY_S = 1.0
 
@@ -41,21 +44,40 @@ Post = Callable[[PlayoutStarted | PlayoutAdvanced | ReplyFinished], None]
 Played = Callable[[float, bytes], None]
 
 
+class Lateness(Protocol):
+    """Where the lateness of each chunk is counted, in seconds after it was due."""
+
+    def record(self, late_s: float) -> None: ...
+
+
 def _seconds(byte_count: int) -> float:
     return byte_count / (SPEAK_RATE_HZ * 2)
 
 
 class Playout:
-    """One call's playout. ``run`` owns the sending; everything else is called from the same event loop. ``played`` is told
-    of every chunk and the loop time at which it reaches the ear."""
+    """One call's playout, all on one event loop. ``played`` is told of every chunk and the loop time at which it reaches
+    the ear; ``on_lost``, once, that the far side is gone. ``close`` it at the call's end."""
 
-    def __init__(self, door: Door, clock: Clock, post: Post, *, lead_s: float, played: Played | None = None) -> None:
+    def __init__(
+        self,
+        door: Door,
+        clock: Clock,
+        post: Post,
+        *,
+        lead_s: float,
+        on_lost: Callable[[], None],
+        lateness: Lateness,
+        played: Played | None = None,
+    ) -> None:
         self._door = door
         self._clock = clock
         self._post = post
         self._lead_s = lead_s
+        self._on_lost = on_lost
+        self._lateness = lateness
         self._played = played
-        self._wake = asyncio.Event()
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
         self._reply_id: ReplyId | None = None
         self._resumed_at = -RESUME_EVERY_S
@@ -74,8 +96,17 @@ class Playout:
         self._lag_s = 0.0
         self._heard_floor_s = 0.0
         self._reported_s = 0.0
+        self._awaited_s: float | None = None  # when the chunk that the timer waits for is due
         self._room.set()
-        self._wake.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def close(self) -> None:
+        """Sends nothing more."""
+        self._closed = True
+        self._reply_id = None
+        self._reset()
 
     # The reply's side
 
@@ -102,7 +133,7 @@ class Playout:
             self._chunks.append(data[start : start + CHUNK_BYTES])
         self._partial = data[whole:]
         self._queued_bytes += whole
-        self._wake.set()
+        self._pump_if_idle()
 
     def complete(self, reply_id: ReplyId) -> None:
         """No more audio comes for this reply; ``ReplyFinished`` follows once all has been heard."""
@@ -112,7 +143,7 @@ class Playout:
                 self._queued_bytes += len(self._partial)
                 self._partial = b""
             self._complete = True
-            self._wake.set()
+            self._pump_if_idle()
 
     # The machine's side
 
@@ -125,7 +156,7 @@ class Playout:
         if reply_id == self._reply_id:
             self._repeat(chunks_to_repeat(tuple(self._spent), round(rewind_s / CHUNK_S)))
             self._paused = False
-            self._wake.set()
+            self._pump()
 
     def cancel(self, reply_id: ReplyId) -> float:
         """Drops what is unsent; gives the seconds heard. Later audio of this reply is ignored."""
@@ -174,25 +205,34 @@ class Playout:
 
     # Sending
 
-    async def run(self) -> None:
-        """Sends until cancelled. Raises ``ConnectionError`` once the far side is gone."""
-        while True:
-            wait_s = await self._step()
-            if wait_s is None:
-                await self._wake.wait()
-            elif wait_s > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._wake.wait()
+    def _pump_if_idle(self) -> None:
+        if self._timer is None:
+            self._pump()
 
-    async def _step(self) -> float | None:
-        """Sends one chunk if one is due; gives the seconds until there is something to do (None: until woken)."""
-        self._wake.clear()
+    def _pump(self) -> None:
+        """Sends what is due and sets the timer for what comes next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        try:
+            wait_s = self._step()
+            while wait_s == 0.0:
+                wait_s = self._step()
+        except ConnectionError:
+            self.close()
+            self._on_lost()
+            return
+        if wait_s is not None:
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._pump)
+
+    def _step(self) -> float | None:
+        """Sends one chunk if one is due; gives the seconds until there is something to do (None: until told)."""
         reply_id = self._reply_id
         if reply_id is None:
             return None
         self._report(reply_id)
         if not self._chunks or self._paused:
+            self._awaited_s = None
             return self._wait_for_end(reply_id)
         now = self._clock.now()
         sent_s = _seconds(self._sent_bytes)
@@ -203,15 +243,22 @@ class Playout:
             self._origin_s = now - sent_s
         due_s = self._origin_s + sent_s - self._lead_s
         if due_s - now > _GRAIN_S:
+            self._awaited_s = due_s
             return due_s - now
-        chunk = self._chunks.popleft()
+        chunk = self._chunks[0]
+        if not self._door.send_audio(chunk):
+            self._awaited_s = None
+            return _RETRY_S
+        if self._awaited_s is not None:
+            self._lateness.record(now - self._awaited_s)
+            self._awaited_s = None
+        self._chunks.popleft()
         self._queued_bytes -= len(chunk)
         self._sent_bytes += len(chunk)
         self._spent.append(chunk)
         if self._played is not None:
             self._played(self._origin_s + sent_s, chunk)
         self._room.set()
-        await self._door.send_audio(chunk)
         return 0.0
 
     def _wait_for_end(self, reply_id: ReplyId) -> float | None:

@@ -102,8 +102,15 @@ class CallSession:
         self._vault = SecretVault(secret_digits=services.settings.machine.secret_digits, mask=mask)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_EVENTS)
         echo = EchoMeter()
-        lead_s = services.settings.playout_lead_s
-        self._playout = Playout(door, services.clock, self.post, lead_s=lead_s, played=echo.played)
+        self._playout = Playout(
+            door,
+            services.clock,
+            self.post,
+            lead_s=services.settings.playout_lead_s,
+            on_lost=lambda: self.post(CallerHungUp("lost")),
+            lateness=services.lateness,
+            played=echo.played,
+        )
         self._listening = Listening(
             services,
             self.post,
@@ -114,6 +121,8 @@ class CallSession:
         )
         self._started_at = services.clock.now()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0  # call seconds
+        self._rung = False  # a TimerFired is in the inbox
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reply_task: asyncio.Task[None] | None = None
@@ -165,7 +174,6 @@ class CallSession:
                 self._group = group
                 self._start(self._listening.run(), "listening")
                 self._start(self._listening.fill_gaps(), "media-gaps")
-                self._start(self._play(), "playout")
                 self._begin()
                 await self._converse()
                 if self._hand_over_task is not None:  # a caller who hangs up at once still gets the callback
@@ -179,6 +187,7 @@ class CallSession:
                 self._timer.cancel()
             self._close()
             self._listening.close()
+            self._playout.close()
             self._vault.close()
             structlog.contextvars.unbind_contextvars("call_id")
 
@@ -199,6 +208,8 @@ class CallSession:
         while self._machine.call is not CallState.ENDED:
             self._arm()
             event = await self._inbox.get()
+            if isinstance(event, TimerFired):
+                self._rung = False
             self._handle(CallerHungUp("overflow") if self._overflowed else event)
 
     def _handle(self, event: Event) -> None:
@@ -209,16 +220,26 @@ class CallSession:
             self._carry_out(command)
 
     def _arm(self) -> None:
-        """Arms the timer, rounded up to the milliseconds that event loops count in: a timer that fires too early would
-        be armed again and again."""
+        """Sees to a timer at the machine's next deadline, or before it: most deadlines move on before they are reached,
+        and one that fires too early costs less than setting another at every event."""
+        deadline = self._machine.deadline()
+        if deadline is None or self._rung or (self._timer is not None and self._timer_at <= deadline):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer_at = deadline
+        # Rounded up to the milliseconds that event loops count in, or it would fire early again and again.
+        delay_ms = max(1, math.ceil((self._started_at + deadline - self._services.clock.now()) * 1000))
+        self._timer = asyncio.get_running_loop().call_later(delay_ms / 1000, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
         deadline = self._machine.deadline()
-        if deadline is not None:
-            loop = asyncio.get_running_loop()
-            delay_s = self._started_at + deadline - self._services.clock.now()
-            self._timer = loop.call_later(max(1, math.ceil(delay_s * 1000)) / 1000, self.post, TimerFired())
+        if deadline is not None and self._started_at + deadline <= self._services.clock.now():
+            self._rung = True
+            self.post(TimerFired())
+        else:
+            self._arm()
 
     def _close(self) -> None:
         """Where the loop did not end the call itself (a failure, a cancellation), the log still gets its end."""
@@ -304,7 +325,8 @@ class CallSession:
             self._reply_task.cancel()
             self._reply_task = None
         if sent:
-            self._start(self._clear(reply_id), "clear")
+            with suppress(ConnectionError):  # the playout reports a lost connection
+                self._door.clear(reply_id)
 
     def _post_masked(self, event: EventT) -> None:
         self.post(mask_entry(event))
@@ -319,16 +341,6 @@ class CallSession:
         )
 
     # Tasks
-
-    async def _play(self) -> None:
-        try:
-            await self._playout.run()
-        except ConnectionError:
-            self.post(CallerHungUp("lost"))
-
-    async def _clear(self, reply_id: ReplyId) -> None:
-        with suppress(ConnectionError):  # the playout reports a lost connection
-            await self._door.clear(reply_id)
 
     async def _understand(self, command: Understand) -> None:
         try:

@@ -77,6 +77,13 @@ class Intake:
         if len(self._backlog) >= BACKLOG_BYTES:
             self._room.clear()
 
+    def offer(self, frame: bytes) -> bool:
+        """As ``push``, but refuses by False where the client must wait."""
+        if not self._room.is_set():
+            return False
+        self.push(frame)
+        return True
+
     async def room(self) -> None:
         """Waits while too much is waiting. Safe to cancel."""
         if not self._room.is_set():

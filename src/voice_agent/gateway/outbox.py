@@ -1,7 +1,11 @@
-"""What the server says, on its way to the client: one queue, one writer, so that text and audio keep their order.
+"""What the server says, on its way to the client, text and audio in their order.
+
+Theory of operation: while the socket takes everything, each frame is written to it at once, by a plain call. As soon as it
+does not, frames wait in one queue, and one writer brings them out through ASGI, which waits for the socket.
 
 Rules:
-1. Audio waits for room (``AUDIO_QUEUE_S``): that is the call's backpressure, and unsent audio can still be taken back.
+1. Audio is refused while more than ``AUDIO_QUEUE_S`` of it waits: that is the call's backpressure, and unsent audio can
+   still be taken back.
 2. Text never waits, for the event log may not; more than ``TEXT_QUEUE_BYTES`` of it unsent is an overflow.
 3. A client that takes nothing for ``STALL_S`` is an overflow too. After one, or once the client is gone, the outbox is
    broken: audio raises ``ConnectionError``, text is forgotten, ``on_broken`` has been told why.
@@ -18,6 +22,7 @@ import orjson
 
 from voice_agent.audio.resample import Resampler
 from voice_agent.call.door import SPEAK_RATE_HZ
+from voice_agent.gateway.direct_frames import DirectFrames
 from voice_agent.models import ReplyId
 
 AUDIO_QUEUE_S = 0.1
@@ -39,8 +44,10 @@ class Outbox:
         events: bool,
         call_time: Callable[[], float],
         on_broken: Callable[[str], None],
+        direct: DirectFrames | None = None,
     ) -> None:
         self._send = send
+        self._direct = direct
         self._events = events
         self._call_time = call_time
         self._on_broken = on_broken
@@ -53,33 +60,29 @@ class Outbox:
         self._broken = False
         self._sealed = False
         self._wanted = asyncio.Event()
-        self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     # The call's side
 
-    async def send_audio(self, pcm: bytes) -> None:
-        """16-bit mono PCM at 24 kHz. Safe to cancel: then nothing of it is sent."""
-        while self._audio_bytes >= self._audio_limit_bytes and not self._broken:
-            self._room.clear()
-            await self._room.wait()
+    def send_audio(self, pcm: bytes) -> bool:
+        """16-bit mono PCM at 24 kHz; False where there is no room for it."""
         if self._broken:
             raise ConnectionError("the client is gone")
-        if self._sealed:
-            return
-        data = self._resampler.process(pcm)
-        if data:
+        if self._audio_bytes >= self._audio_limit_bytes:
+            return False
+        data = b"" if self._sealed else self._resampler.process(pcm)
+        if data and not self._write_through(data):
             self._audio_bytes += len(data)
             self._put(data)
+        return True
 
-    async def clear(self, reply_id: ReplyId) -> None:
+    def clear(self, reply_id: ReplyId) -> None:
         """Takes back what is unsent and asks the client to do the same."""
         if self._broken:
             raise ConnectionError("the client is gone")
         self._queue = deque(item for item in self._queue if isinstance(item, str))
         self._audio_bytes = 0
-        self._room.set()
         self._resampler = Resampler(SPEAK_RATE_HZ, self._out_rate_hz)
         self.send_text({"type": "clear", "reply_id": reply_id})
 
@@ -92,6 +95,8 @@ class Outbox:
             return
         stamped = frame if "t" in frame else {"type": frame["type"], "t": round(self._call_time(), 3), **frame}
         text = orjson.dumps(stamped).decode()
+        if self._write_through(text):
+            return
         self._text_bytes += len(text)
         if self._text_bytes > TEXT_QUEUE_BYTES:
             self._break("overflow")
@@ -119,6 +124,10 @@ class Outbox:
             self._wanted.clear()
             self._idle.set()
 
+    def _write_through(self, frame: bytes | str) -> bool:
+        """Writes at once, unless something is still waiting or the socket is behind."""
+        return self._direct is not None and self._idle.is_set() and self._direct.send_now(frame)
+
     def _put(self, item: bytes | str) -> None:
         self._queue.append(item)
         self._idle.clear()
@@ -133,7 +142,6 @@ class Outbox:
                 else:
                     await self._send({"type": "websocket.send", "bytes": item})
                     self._audio_bytes = max(0, self._audio_bytes - len(item))
-                    self._room.set()
         except TimeoutError:
             self._break("overflow")
         except (OSError, RuntimeError):  # RuntimeError: the server has already begun to close this connection
@@ -144,7 +152,6 @@ class Outbox:
             return
         self._broken = True
         self._queue.clear()
-        self._room.set()
         self._wanted.set()
         self._idle.set()
         self._on_broken(why)

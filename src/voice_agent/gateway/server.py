@@ -9,6 +9,8 @@ Choices:
   reading, and 64 KiB is well over a second of audio;
 - requests up to ``MAX_REQUEST_HEAD_BYTES``: h11 enforces it for every request, and the WebSocket handshake, which parses
   the request once more, is brought to the same limit, so that an overlong parameter gets its close reason;
+- frames beside ASGI: a call's audio goes from the parser into the call, and from the call into the socket, by plain calls
+  (see ``direct_frames.py``);
 - shutdown: calls are drained before the listening sockets close, so that /ready can say "draining" meanwhile.
 """
 
@@ -23,7 +25,11 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets import http11
+from websockets.exceptions import InvalidState
 from websockets.frames import CloseCode
+from websockets.http11 import Request
+
+from voice_agent.gateway.direct_frames import EXTENSION
 
 MAX_FRAME_BYTES = 1_048_576
 MAX_REQUEST_HEAD_BYTES = 65_536
@@ -38,9 +44,32 @@ Application = Callable[..., Awaitable[None]]
 
 
 class CallProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's protocol, with endings that reach the client and do not wait for one that has stopped reading."""
+    """uvicorn's protocol, with frames beside ASGI, and with endings that reach the client and do not wait for one that has
+    stopped reading."""
 
     linger_until = 0.0  # loop time; set where a connection is broken off
+    audio_sink: Callable[[bytes], bool] | None = None
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:  # not refused
+            self.scope["extensions"] = {**self.scope["extensions"], EXTENSION: self}  # type: ignore[dict-item]  # its own
+
+    def take_audio(self, sink: Callable[[bytes], bool]) -> None:
+        self.audio_sink = sink
+
+    def send_now(self, frame: bytes | str) -> bool:
+        if not self.writable.is_set() or self.disconnected or self.close_sent or self.transport.is_closing():
+            return False
+        try:
+            if isinstance(frame, str):
+                self.conn.send_text(frame.encode())
+            else:
+                self.conn.send_binary(frame)
+        except InvalidState:  # the client's close frame has just come
+            return False
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -59,6 +88,11 @@ class CallProtocol(WebSocketsSansIOProtocol):
             self.conn.fail(CloseCode.INVALID_DATA, "a text frame must be UTF-8")
             self.handle_parser_exception()
             return
+        if self.curr_msg_data_type == "bytes" and self.audio_sink is not None and self.queue.empty():
+            data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+            if self.close_sent or self.audio_sink(data):
+                self.frames = []
+                return
         super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:

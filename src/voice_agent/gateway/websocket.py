@@ -37,6 +37,7 @@ from voice_agent.gateway.control import (
     PlaybackReported,
     parse_control,
 )
+from voice_agent.gateway.direct_frames import EXTENSION, DirectFrames
 from voice_agent.gateway.intake import Intake
 from voice_agent.gateway.outbox import Outbox
 from voice_agent.gateway.parameters import CallParameters, call_parameters, parse_query
@@ -110,7 +111,8 @@ class StreamingGateway:
                 await self._busy(send, parameters, busy_reason(ticket))
                 return
             with ticket:
-                await self._serve(parameters, ticket, receive, send)
+                direct = scope.get("extensions", {}).get(EXTENSION)
+                await self._serve(parameters, ticket, receive, send, direct)
 
     async def shut_down(self, timeout_s: float) -> None:
         """Admits no more calls, gives those that run ``timeout_s`` to end, then hangs up the rest (close code 1001)."""
@@ -140,8 +142,10 @@ class StreamingGateway:
             await self._busy_clip.say(send, parameters.out_rate_hz)
         await send({"type": "websocket.close", "code": BUSY, "reason": reason})
 
-    async def _serve(self, parameters: CallParameters, ticket: Ticket, receive: Receive, send: Send) -> None:
-        connection = _Connection(parameters, receive, send, self._clock, self._machine_settings)
+    async def _serve(
+        self, parameters: CallParameters, ticket: Ticket, receive: Receive, send: Send, direct: DirectFrames | None
+    ) -> None:
+        connection = _Connection(parameters, receive, send, direct, self._clock, self._machine_settings)
         self._connections.add(connection)
         try:
             await connection.run(self._open_call, ticket)
@@ -153,11 +157,18 @@ class _Connection:
     """One admitted client and its call."""
 
     def __init__(
-        self, parameters: CallParameters, receive: Receive, send: Send, clock: Clock, machine_settings: MachineSettings
+        self,
+        parameters: CallParameters,
+        receive: Receive,
+        send: Send,
+        direct: DirectFrames | None,
+        clock: Clock,
+        machine_settings: MachineSettings,
     ) -> None:
         self._parameters = parameters
         self._receive = receive
         self._send = send
+        self._direct = direct
         self._clock = clock
         rates = {"in_rate_hz": parameters.in_rate_hz, "out_rate_hz": parameters.out_rate_hz}
         self._fold = WireFold(machine=CallMachine(machine_settings), **rates) if parameters.events else None
@@ -167,6 +178,7 @@ class _Connection:
             events=parameters.events,
             call_time=self._call_time,
             on_broken=self._on_broken,
+            direct=direct,
         )
         self._call: LiveCall | None = None
         self._hanging_up = asyncio.Event()
@@ -202,6 +214,8 @@ class _Connection:
 
     async def _converse(self, call: LiveCall) -> None:
         intake = Intake(call.hear, in_rate_hz=self._parameters.in_rate_hz, clock=self._clock)
+        if self._direct is not None:
+            self._direct.take_audio(lambda frame: self._take_audio(intake, frame))
         async with asyncio.TaskGroup() as group:
             running = group.create_task(self._run(call), name="call")
             helpers = [
@@ -233,6 +247,15 @@ class _Connection:
         running.cancel()
 
     # In
+
+    def _take_audio(self, intake: Intake, frame: bytes) -> bool:
+        try:
+            return intake.offer(frame)
+        except Exception:
+            log.exception("call failed on its audio")
+            self._close = (INTERNAL, "the call failed on the server")
+            self.hang_up("error")
+            return True
 
     async def _read(self, call: LiveCall, intake: Intake) -> None:
         try:

@@ -232,12 +232,13 @@ class Door:
         self.cleared: list[ReplyId] = []
         self.gone = False
 
-    async def send_audio(self, pcm: bytes) -> None:
+    def send_audio(self, pcm: bytes) -> bool:
         if self.gone:
             raise ConnectionError("the far side is gone")
         self.sent_s += len(pcm) / (2 * SPEECH_HZ)
+        return True
 
-    async def clear(self, reply_id: ReplyId) -> None:
+    def clear(self, reply_id: ReplyId) -> None:
         if self.gone:
             raise ConnectionError("the far side is gone")
         self.cleared.append(reply_id)

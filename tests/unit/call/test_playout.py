@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
 
 import pytest
 from tests.virtual_time import run_virtual
@@ -13,6 +14,7 @@ from voice_agent.call.playout import BUFFER_S, CHUNK_BYTES, CHUNK_S, Playout
 from voice_agent.clock import LoopClock
 from voice_agent.conversation.events import PlayoutAdvanced, PlayoutStarted, ReplyFinished
 from voice_agent.models import ReplyId
+from voice_agent.observability.lateness import LatenessWindow
 
 ONE = ReplyId(1)
 TWO = ReplyId(2)
@@ -28,18 +30,20 @@ def seconds(byte_count: int) -> float:
 
 
 class RecordingDoor:
-    """A far side that takes every chunk at once, or as slowly as told, and notes when it came."""
+    """A far side that takes every chunk, or none while it is ``stalled`` or ``gone``, and notes when each came."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[float, int]] = []
-        self.delay_s = 0.0
+        self.stalled = self.gone = False
 
-    async def send_audio(self, chunk: bytes) -> None:
-        if self.delay_s:
-            await asyncio.sleep(self.delay_s)
-        self.sent.append((asyncio.get_running_loop().time(), len(chunk)))
+    def send_audio(self, chunk: bytes) -> bool:
+        if self.gone:
+            raise ConnectionError("the far side is gone")
+        if not self.stalled:
+            self.sent.append((asyncio.get_running_loop().time(), len(chunk)))
+        return not self.stalled
 
-    async def clear(self, reply_id: ReplyId) -> None:
+    def clear(self, reply_id: ReplyId) -> None:
         raise AssertionError("clearing is the session's business")
 
     @property
@@ -50,16 +54,18 @@ class RecordingDoor:
 Scene = Callable[[Playout, RecordingDoor, list[object]], Awaitable[None]]
 
 
+def playout_to(door: RecordingDoor, post: Callable[[Any], None], **more: Any) -> Playout:
+    options = {"on_lost": lambda: None, "lateness": LatenessWindow()} | more
+    return Playout(door, LoopClock(), post, lead_s=LEAD_S, **options)
+
+
 def play(scene: Scene) -> tuple[RecordingDoor, list[object]]:
     door, events = RecordingDoor(), list[object]()
 
     async def main() -> None:
-        playout = Playout(door, LoopClock(), events.append, lead_s=LEAD_S)
-        sending = asyncio.create_task(playout.run())
-        try:
-            await scene(playout, door, events)
-        finally:
-            sending.cancel()
+        playout = playout_to(door, events.append)
+        await scene(playout, door, events)
+        playout.close()
 
     run_virtual(main())
     return door, events
@@ -174,13 +180,11 @@ def test_everything_sent_is_told_with_the_time_at_which_it_is_heard() -> None:
 
     async def main() -> None:
         door = RecordingDoor()
-        playout = Playout(door, LoopClock(), lambda event: None, lead_s=LEAD_S, played=lambda *at: told.append(at))
-        sending = asyncio.create_task(playout.run())
+        playout = playout_to(door, lambda event: None, played=lambda *at: told.append(at))
         playout.begin(ONE)
         await playout.write(ONE, pcm(0.5))
         playout.complete(ONE)
         await asyncio.sleep(1)
-        sending.cancel()
         origin = door.sent[0][0]
         assert [at - origin for at, _ in told] == pytest.approx([n * CHUNK_S for n in range(len(door.sent))])
 
@@ -207,9 +211,9 @@ def test_a_slow_far_side_is_caught_up_with() -> None:
         playout.begin(ONE)
         await playout.write(ONE, pcm(1.0))
         playout.complete(ONE)
-        door.delay_s = 0.05
+        door.stalled = True
         await asyncio.sleep(0.06)
-        door.delay_s = 0.0
+        door.stalled = False
         await asyncio.sleep(0.7)
         assert door.total_s >= 0.7
 
@@ -262,14 +266,51 @@ def test_a_new_reply_replaces_the_old_one() -> None:
     play(scene)
 
 
+def test_a_far_side_that_is_gone_is_told_of_once() -> None:
+    losses: list[str] = []
+
+    async def main() -> None:
+        door = RecordingDoor()
+        playout = playout_to(door, lambda event: None, on_lost=lambda: losses.append("lost"))
+        playout.begin(ONE)
+        await playout.write(ONE, pcm(1.0))
+        door.gone = True
+        await asyncio.sleep(1)
+        await playout.write(ONE, pcm(1.0))
+        await asyncio.sleep(1)
+
+    run_virtual(main())
+    assert losses == ["lost"]
+
+
+def test_a_chunk_is_late_by_what_it_left_after_its_time_and_late_synthesis_does_not_count() -> None:
+    class Counting:
+        late_s: ClassVar[list[float]] = []
+
+        def record(self, late_s: float) -> None:
+            self.late_s.append(late_s)
+
+    async def main() -> None:
+        door = RecordingDoor()
+        playout = playout_to(door, lambda event: None, lateness=Counting())
+        playout.begin(ONE)
+        for _ in range(10):
+            await playout.write(ONE, pcm(0.1))
+            await asyncio.sleep(0.3)  # slower than speech: each piece has a gap behind it
+        playout.close()
+
+    run_virtual(main())
+    assert max(Counting.late_s) <= 0.002
+
+
 def test_a_client_that_resumes_gets_no_burst() -> None:
     async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
         playout.begin(ONE)
         await playout.write(ONE, pcm(3.0))
         await asyncio.sleep(0.5)
-        door.delay_s = 1.0
+        door.stalled = True
         await asyncio.sleep(1.0)
-        door.delay_s = 0.0
+        door.stalled = False
         await asyncio.sleep(0.1)
         playout.resume_client()
         mark, before = asyncio.get_running_loop().time(), door.total_s

@@ -210,6 +210,35 @@ def test_a_long_turn_is_acknowledged_at_a_pause_and_answered_as_one() -> None:
     assert caller.last("reply_finished").reply_id == caller.last("start_reply").reply_id
 
 
+def test_marks_of_what_must_be_heard_are_not_spoken_but_kept_with_the_words() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Tell me everything")
+        await caller.listens(5)
+
+    caller = call(scene, World(rounds=[answer("<must-hear>This call is recorded.</must-hear> How can I help?")]))
+    written = [entry for entry in caller.all("llm_sentence") if entry.reply_id == 2]
+    assert [(entry.text, entry.interruptible) for entry in written] == [
+        ("This call is recorded.", False),
+        ("How can I help?", True),
+    ]
+
+
+def test_events_tell_how_loud_the_caller_is_and_that_it_is_no_echo() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Tell me everything")
+        await caller.listens(0.5)
+        await caller.says("Wait, what about shoes?")
+        await caller.listens(1)
+
+    caller = call(scene, World(rounds=[answer("One. Two. Three."), answer("Shoes too.")]))
+    first, over_agent = caller.all("speech_started")
+    assert first.level_dbfs == pytest.approx(over_agent.level_dbfs, abs=1.0)
+    assert -60 < first.level_dbfs < 0
+    assert over_agent.echo is None or over_agent.echo < 0.5
+
+
 def test_a_spoken_pin_is_checked_and_the_request_answered_without_the_digits_anywhere() -> None:
     async def scene(caller: Caller) -> None:
         await caller.until("reply_finished")

@@ -88,7 +88,7 @@ class EchoCall:
             while not self._ended:
                 item = await self._inbox.get()
                 if isinstance(item, bytes):
-                    await self._door.send_audio(self._resampler.process(item))
+                    await deliver(self._door, self._resampler.process(item))
                 else:
                     await self._handle(item)
             return
@@ -105,7 +105,7 @@ class EchoCall:
                 case Say(reply_id=reply_id, segments=segments):
                     await self._speak(reply_id, segments)
                 case StopForBargeIn(reply_id=reply_id) | CancelReply(reply_id=reply_id):
-                    await self._door.clear(reply_id)
+                    self._door.clear(reply_id)
                 case EndCall():
                     self._ended = True
                 case _:
@@ -117,8 +117,14 @@ class EchoCall:
             await self._handle(SynthesisFinished(reply_id, index, GREETING_S / len(segments)))
         await self._handle(PlayoutStarted(reply_id))
         for _ in range(round(GREETING_S / FRAME_S)):
-            await self._door.send_audio(silence(FRAME_S, SPEAK_RATE_HZ))
+            await deliver(self._door, silence(FRAME_S, SPEAK_RATE_HZ))
         await self._handle(ReplyFinished(reply_id, GREETING_S))
+
+
+async def deliver(door: Door, pcm: bytes) -> None:
+    """As a playout does: what the door refuses is offered again a little later."""
+    while not door.send_audio(pcm):  # noqa: ASYNC110 - a door says nothing when it has room again
+        await asyncio.sleep(FRAME_S)
 
 
 class StuckCall(EchoCall):
@@ -147,7 +153,8 @@ class TalkativeCall(EchoCall):
     async def run(self) -> None:
         with contextlib.suppress(ConnectionError):
             while not self.hang_ups:
-                await self._door.send_audio(silence(0.5, SPEAK_RATE_HZ))
+                await deliver(self._door, silence(0.5, SPEAK_RATE_HZ))
+                await asyncio.sleep(0)
         await self._handle(CallStarted(self._call_id, self.caller_id, "en-US", self.locale, "2026-01-01T00:00:00Z"))
         await self._handle(CallerHungUp(self.hang_ups[0] if self.hang_ups else "lost"))
 
