@@ -96,12 +96,10 @@ class ReplyRunner:
         passages = PassageReader()
         async with aclosing(self._texts(command, history)) as texts:
             async for segment in texts:
-                text, interruptible = passages.take(segment)
-                if not text:
-                    continue
-                self._post(SegmentWritten(command.reply_id, index, text, interruptible))
-                index += 1
-                await segments.put(text)
+                for text, interruptible in passages.take(segment):
+                    self._post(SegmentWritten(command.reply_id, index, text, interruptible))
+                    index += 1
+                    await segments.put(text)
         await segments.put(None)
 
     async def _texts(self, command: Say | StartReply, history: tuple[Message, ...]) -> AsyncGenerator[str, None]:

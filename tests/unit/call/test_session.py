@@ -12,6 +12,7 @@ from tests.unit.call.scripted import Caller, World, answer, asks_tool, broken, q
 from tests.virtual_time import run_virtual
 
 from voice_agent.conversation.commands import Purpose
+from voice_agent.conversation.events import SegmentWritten, SpeechStopped
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.errors import ProviderFault, StoreError
 from voice_agent.models import CallOutcome, Meaning, PolicyReason, Role, ToolStatus
@@ -217,8 +218,8 @@ def test_marks_of_what_must_be_heard_are_not_spoken_but_kept_with_the_words() ->
         await caller.listens(5)
 
     caller = call(scene, World(rounds=[answer("<must-hear>This call is recorded.</must-hear> How can I help?")]))
-    written = [entry for entry in caller.all("llm_sentence") if entry.reply_id == 2]
-    assert [(entry.text, entry.interruptible) for entry in written] == [
+    written = [record.entry for record in caller.records if isinstance(record.entry, SegmentWritten)]
+    assert [(entry.text, entry.interruptible) for entry in written if entry.reply_id == 2] == [
         ("This call is recorded.", False),
         ("How can I help?", True),
     ]
@@ -233,10 +234,12 @@ def test_events_tell_how_loud_the_caller_is_and_that_it_is_no_echo() -> None:
         await caller.listens(1)
 
     caller = call(scene, World(rounds=[answer("One. Two. Three."), answer("Shoes too.")]))
-    first, over_agent = caller.all("speech_started")
-    assert first.level_dbfs == pytest.approx(over_agent.level_dbfs, abs=1.0)
-    assert -60 < first.level_dbfs < 0
-    assert over_agent.echo is None or over_agent.echo < 0.5
+    stops = [record.entry for record in caller.records if isinstance(record.entry, SpeechStopped)]
+    levels = [stop.level_dbfs for stop in stops if stop.level_dbfs is not None]
+    assert len(levels) == len(stops) == 2
+    assert levels[0] == pytest.approx(levels[1], abs=1.0)
+    assert -96 < levels[0] < 0, "louder than silence"
+    assert all(stop.echo is None or stop.echo < 0.5 for stop in stops)
 
 
 def test_a_spoken_pin_is_checked_and_the_request_answered_without_the_digits_anywhere() -> None:
