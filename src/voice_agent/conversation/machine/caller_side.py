@@ -166,7 +166,7 @@ class CallerSide:
             return
         ctx.timers.clear(Timer.IDLE)
         turn = ctx.turn or self._open_turn(now)
-        if ctx.agent is not AgentState.IDLE:
+        if ctx.agent is not AgentState.IDLE and not self._contest.must_wait(now):
             self._contest.interrupt(turn, "keypad", now)
         ctx.drop_draft()
         if event.key == "*":
@@ -232,7 +232,7 @@ class CallerSide:
             return
         if ctx.reply is not None and ctx.reply.then_transfer and self._goes_along(turn, now):
             return
-        if self._contest.must_wait():
+        if self._contest.is_writing():
             ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)
             return
         if turn.contest or turn.over_agent:
@@ -283,7 +283,7 @@ class CallerSide:
         if ctx.checking_secret:  # what is said meanwhile is weighed once the check is done
             ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)
             return
-        if self._contest.remembers(now):  # said over a passage that must be heard: it is weighed after that
+        if self._contest.must_wait(now):  # said over a passage that must be heard: it counts after that
             ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)
             return
         if ctx.reply is not None and ctx.reply.may_be_interrupted(now):

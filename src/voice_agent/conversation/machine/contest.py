@@ -123,7 +123,7 @@ class Contest:
         """New evidence while the caller still speaks."""
         decision = self.judge(turn, now, final=False)
         if decision.verdict is Verdict.INTERRUPTION:
-            if not self.must_wait():
+            if not self.is_writing():
                 self.interrupt(turn, decision.rule, now)
         elif decision.verdict is Verdict.NOT_INTERRUPTION:
             self.resume(now)
@@ -139,14 +139,16 @@ class Contest:
             if decision.verdict is Verdict.NOT_INTERRUPTION and decision.rule != "mumble":
                 self.resume(now)
 
-    def must_wait(self) -> bool:
+    def is_writing(self) -> bool:
         """A tool is changing something: the reply cannot be dropped without losing what became of it."""
         return self._ctx.reply is not None and bool(self._ctx.reply.writing)
 
-    def remembers(self, now: float) -> bool:
-        """What was said over the words at ``now`` waits until they are over."""
+    def must_wait(self, now: float) -> bool:
+        """What the caller says or keys at ``now`` counts only when what the agent is doing is over; what the call ends
+        with is waited for by nobody."""
         reply = self._ctx.reply
-        return reply is not None and not reply.may_be_interrupted(now) and reply.then_end is None
+        must_hear = reply is not None and not reply.may_be_interrupted(now) and reply.then_end is None
+        return must_hear or self.is_writing()
 
     # Verdict
 

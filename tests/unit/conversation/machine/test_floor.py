@@ -383,6 +383,31 @@ def test_what_is_said_over_a_passage_that_must_be_heard_is_answered_after_it() -
     assert driver.last(c.CommitTurn).text == "What about my money?"
 
 
+def test_keys_over_it_count_after_it() -> None:
+    driver = disclosing()
+    for key in "831#":
+        driver.feed(e.DtmfReceived(key))
+    driver.wait(1.5)
+    assert not driver.all(c.StopForBargeIn)
+    driver.wait(0.7)
+    assert driver.last(c.StopForBargeIn).heard_text.startswith("This call is being recorded for training.")
+    assert driver.last(c.CommitTurn).text == "831"
+
+
+def test_keys_do_not_drop_what_a_tool_is_changing() -> None:
+    driver = thinking()
+    reply = reply_of(driver)
+    driver.feed(e.ToolStarted(reply, ToolCall("t1", "cancel_order", "{}"), writes=True))
+    for key in "831#":
+        driver.feed(e.DtmfReceived(key))
+    driver.wait(1)
+    assert not driver.all(c.CancelReply)
+    driver.feed(e.ToolReturned(reply, ToolResult("t1", "cancel_order", ToolStatus.OK)))
+    driver.wait(1)
+    assert driver.all(c.CancelReply)
+    assert driver.last(c.CommitTurn).text.endswith("831")
+
+
 def test_a_backchannel_over_it_is_let_pass() -> None:
     driver = disclosing()
     driver.begins()
