@@ -30,6 +30,7 @@ DEFAULTS = {
     "DEMO_DATA": "false",
     "ENABLE_RAG": "false",
     "MAX_TURNS_PER_SESSION": "100000",
+    "ADMISSION_RAMP_CALLS_PER_S": "1000",  # a load begins its calls within seconds
 }
 
 

@@ -92,10 +92,11 @@ class AdmissionSettings(_Group):
         2, alias="ADMISSION_CALM_S", ge=0, description="seconds without overload before calls are admitted again"
     )
     ramp_calls_per_s: float = Field(
-        20,
+        5,
         alias="ADMISSION_RAMP_CALLS_PER_S",
         gt=0,
-        description="calls that a worker begins in a second, fewer near its limits; a call weighs only once it talks",
+        description="calls that a worker begins in a second, twice as many at once, fewer near its limits; a call weighs "
+        "only once it talks",
     )
 
 

@@ -26,6 +26,8 @@ from collections import deque
 from dataclasses import dataclass
 
 LAG_WINDOW_S = 1.0
+# As many calls may begin at once as the ramp allows in this time.
+BURST_S = 2.0
 CALM_SHARE = 0.7
 # Fewer chunks than one speaking call sends in two seconds say nothing about a 99th percentile.
 MIN_CHUNKS = 100
@@ -33,12 +35,12 @@ MIN_CHUNKS = 100
 
 @dataclass(frozen=True, slots=True)
 class OverloadSettings:
-    """``ramp_per_s`` calls may begin in a second while all is calm, as many of them at once."""
+    """``ramp_per_s`` calls may begin in a second while all is calm."""
 
     max_loop_lag_s: float = 0.02
     max_lateness_s: float = 0.03
     calm_s: float = 2.0
-    ramp_per_s: float = 20.0
+    ramp_per_s: float = 5.0
 
 
 class OverloadGuard:
@@ -51,7 +53,8 @@ class OverloadGuard:
         self._worst = ""
         self._tripped = False
         self._calm_since = now
-        self._tokens = max(1.0, settings.ramp_per_s)
+        self._most = max(1.0, settings.ramp_per_s * BURST_S)
+        self._tokens = self._most
         self._filled_at = now
 
     @property
@@ -93,7 +96,6 @@ class OverloadGuard:
         self._tokens = max(0.0, self._tokens - 1.0)
 
     def _refill(self, now: float) -> None:
-        rate = self._settings.ramp_per_s
-        gained = rate * max(0.0, 1.0 - self._load) * (now - self._filled_at)
-        self._tokens = min(max(1.0, rate), self._tokens + gained)
+        gained = self._settings.ramp_per_s * max(0.0, 1.0 - self._load) * (now - self._filled_at)
+        self._tokens = min(self._most, self._tokens + gained)
         self._filled_at = now

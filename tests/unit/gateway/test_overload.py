@@ -69,25 +69,25 @@ def test_what_lies_just_below_the_limit_neither_trips_nor_recovers() -> None:
 
 
 def test_a_burst_is_let_in_no_faster_than_the_ramp() -> None:
-    guarded = Guarded(ramp_per_s=20)
+    guarded = Guarded(ramp_per_s=10)
     assert guarded.begun() == 20
     guarded.live(0.5)
-    assert guarded.begun() in (9, 10)  # sums of fractions
+    assert guarded.begun() in (4, 5)  # sums of fractions
     guarded.live(60.0)
     assert guarded.begun() == 20
 
 
 def test_calls_on_their_way_count_as_begun() -> None:
-    guarded = Guarded(ramp_per_s=20)
+    guarded = Guarded(ramp_per_s=10)
     assert guarded.guard.may_begin(guarded.now, beginning=19)
     assert not guarded.guard.may_begin(guarded.now, beginning=20)
 
 
 def test_the_ramp_slows_down_towards_the_limit() -> None:
-    guarded = Guarded(ramp_per_s=20, max_lateness_s=0.04)
+    guarded = Guarded(ramp_per_s=10, max_lateness_s=0.04)
     guarded.begun()
     guarded.live(1.0, late_ms=30)
-    assert 4 <= guarded.begun() <= 6
+    assert guarded.begun() in (2, 3)
     guarded.live(10.0, late_ms=40)
     assert guarded.begun() == 0
 
