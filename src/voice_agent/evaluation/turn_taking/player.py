@@ -26,6 +26,8 @@ _PATIENCE_S = 25.0  # the longest answer, and some more
 _LISTEN_S = 3.0  # how long an echo step listens
 _AFTER_S = 0.3  # what is kept of a call behind the last window
 _BED_S = 20.0
+_BUSY_RETRIES = 10
+_BUSY_WAIT_S = 3.0
 
 OnAct = Callable[[Script, CallTimeline], None]
 
@@ -47,30 +49,45 @@ class ScriptPlayer:
             async with gate:
                 return await self.play(script)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(script), name=f"bench-{script.name}") for script in scripts]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(script), name=f"bench-{script.name}") for script in scripts]
+        except* CallError as failed:
+            raise CallError(str(failed.exceptions[0])) from None
         return [call for task in tasks for call in task.result()]
 
     async def play(self, script: Script) -> list[CallTimeline]:
-        """One script: one call, or more where the server ends a call before its last step."""
+        """One script: one call, or more where the server ends a call before its last step. A server that is too busy is
+        asked again; raises ``CallError`` where it stays so."""
         calls: list[CallTimeline] = []
         left = script
+        refused = 0
         while left.steps:
             part = _CallPart(left if not calls else replace(left, name=f"{script.name} (call {len(calls) + 1})"))
-            options = CallOptions(
-                caller_id=script.caller_id,
-                in_rate_hz=script.line.rate_hz,
-                out_rate_hz=script.line.rate_hz if script.line.echo or script.line.rate_hz < 16_000 else 24_000,
-                token=self._token,
-            )
-            async with SimulatedCaller(self._url, options, line=_line(script)) as caller:
+            async with SimulatedCaller(self._url, self._options(script), line=_line(script)) as caller:
                 await part.play(caller)
-                calls.append(part.timeline(caller))
-            self._on_call(script, calls[-1])
-            if part.done == 0:
-                break
-            left = replace(left, steps=left.steps[part.done :])
+                call = part.timeline(caller)
+            if not call.call_id:
+                refused += 1
+                if refused > _BUSY_RETRIES:
+                    raise CallError(f"the server refuses calls: {caller.closed}")
+                await asyncio.sleep(_BUSY_WAIT_S)
+                continue
+            calls.append(call)
+            self._on_call(script, call)
+            left = replace(
+                left, steps=left.steps[max(1, part.done) :]
+            )  # a step on which a call ends is not tried again
         return calls
+
+    def _options(self, script: Script) -> CallOptions:
+        rate_hz = script.line.rate_hz
+        return CallOptions(
+            caller_id=script.caller_id,
+            in_rate_hz=rate_hz,
+            out_rate_hz=rate_hz if script.line.echo or rate_hz < 16_000 else 24_000,
+            token=self._token,
+        )
 
 
 class _CallPart:
@@ -87,9 +104,8 @@ class _CallPart:
             if self._script.opening:
                 await self._prove_identity(caller)
             for step in self._script.steps:
-                if caller.closed is not None:
+                if not await self._take(caller, step):
                     break
-                await self._take(caller, step)
                 self.done += 1
             await self._let_the_last_window_pass(caller)
             if caller.closed is None:
@@ -128,19 +144,20 @@ class _CallPart:
         await caller.wait_for("state", lambda state: bool(state["verified"]), since=begun, timeout_s=_PATIENCE_S)
         await caller.wait_for_agent_to_finish(timeout_s=_PATIENCE_S, since_s=caller.now())
 
-    async def _take(self, caller: SimulatedCaller, step: Step) -> None:
+    async def _take(self, caller: SimulatedCaller, step: Step) -> bool:
+        """Plays one step, or leaves it out; false where the call had ended before."""
         if step.heard_s is None:
             await self._wait_for_silence(caller)
         elif not await self._agent_is_heard(caller, step.heard_s) and not step.kind.wants_the_floor:
             self._problems.append(f"{step.label!r} was left out: the agent was silent")
-            return
+            return True
         if caller.closed is not None:
-            return
+            return False
         if step.kind is Kind.ECHO:
             start_s = caller.now() - caller.started_s
             await caller.stay(_LISTEN_S)
             self._acts.append(CallerAct(step.kind, step.label, step.variant, start_s, start_s + _LISTEN_S))
-            return
+            return True
         utterance = caller.begin(step.pcm)
         rate_hz = caller.options.in_rate_hz
         begin_s = utterance.start_s - caller.started_s
@@ -158,6 +175,7 @@ class _CallPart:
         )
         while not utterance.sent.is_set() and caller.closed is None:
             await caller.stay(0.02)
+        return True
 
     async def _wait_for_silence(self, caller: SimulatedCaller) -> None:
         """The last act's consequences are over, and the agent is silent."""

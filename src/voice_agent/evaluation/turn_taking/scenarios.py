@@ -15,7 +15,7 @@ from voice_agent.evaluation.caller_audio import whole_resampled
 from voice_agent.evaluation.caller_line import NOMINAL_DBFS, Echo, levelled, through_telephone
 from voice_agent.evaluation.caller_noises import click, cough, hum, knock, music, typing
 from voice_agent.evaluation.turn_taking import phrases
-from voice_agent.evaluation.turn_taking.compose import joined_speech
+from voice_agent.evaluation.turn_taking.compose import cut_before, joined_speech
 from voice_agent.evaluation.turn_taking.recordings import SENTENCES, SIDE_TALK, HumanRecordings
 from voice_agent.evaluation.turn_taking.script import Line, Script, Step
 from voice_agent.evaluation.turn_taking.timeline import Kind
@@ -35,6 +35,7 @@ _MUSIC_DB = -10.0
 _BACKCHANNEL_DB = -3.0
 _SIDE_TALK_DB = (-12.0, -15.0, -18.0)
 SNR_DB = (20.0, 10.0, 5.0)
+_CUT_TOO = ("mid-sentence", "date", "order number")
 _ECHOES = (Echo(0.08, 30.0), Echo(0.15, 18.0), Echo(0.25, 12.0), Echo(0.12, 24.0))
 
 
@@ -93,17 +94,23 @@ def ordinary(material: Materials) -> list[Script]:
 
 
 def pauses(material: Materials) -> list[Script]:
-    """Turns with a silence of 0.3, 0.6 or 1.0 s inside."""
+    """Turns with a silence of 0.3, 0.6 or 1.0 s inside; "flowing" where the melody before it goes on."""
     draw = material.draw("pauses")
     turns: list[Step] = []
     for number, (where, parts) in enumerate(phrases.PAUSED * 2):
         # Every text comes with two of the three pauses, in two voices; every pause equally often.
-        pause_s = phrases.PAUSES_S[(number + number // len(phrases.PAUSED)) % len(phrases.PAUSES_S)]
-        voice = _CALLERS[(number + number // len(phrases.PAUSED)) % 2]
-        pcm = joined_speech(
-            [material.voices.said(part, voice) for part in parts], [pause_s] * (len(parts) - 1), VOICE_RATE_HZ
-        )
-        turns.append(Step(Kind.TURN, f" [{pause_s:g} s] ".join(parts), pcm, f"{where}, {pause_s:g} s"))
+        again = number // len(phrases.PAUSED)
+        pause_s = phrases.PAUSES_S[(number + again) % len(phrases.PAUSES_S)]
+        voice = _CALLERS[(number + again) % 2]
+        flowing = bool(again) and where in _CUT_TOO and len(parts) == 2
+        said: Sequence[bytes]
+        if flowing:
+            said = _one_sentence_in_two(material, parts, voice)
+        else:
+            said = [material.voices.said(part, voice) for part in parts]
+        pcm = joined_speech(said, [pause_s] * (len(said) - 1), VOICE_RATE_HZ)
+        variant = f"{where}{', flowing' if flowing else ''}, {pause_s:g} s"
+        turns.append(Step(Kind.TURN, f" [{pause_s:g} s] ".join(parts), pcm, variant))
     if material.humans.available:
         turns += [
             _digits(material, "831", "o2", "order number read by a human", pause_s) for pause_s in phrases.PAUSES_S
@@ -302,6 +309,11 @@ def _over(step: Step, heard_s: float) -> Step:
 
 def _turn(material: Materials, text: str, voice: str, *, variant: str) -> Step:
     return Step(Kind.TURN, text, material.voices.said(text, voice), variant)
+
+
+def _one_sentence_in_two(material: Materials, parts: Sequence[str], voice: str) -> tuple[bytes, bytes]:
+    whole, beginning = " ".join(parts).replace(",", ""), parts[0].replace(",", "")
+    return cut_before(material.voices.said(whole, voice), material.voices.said(beginning, voice), VOICE_RATE_HZ)
 
 
 def _digits(material: Materials, first: str, second: str, where: str, pause_s: float) -> Step:
