@@ -4,10 +4,10 @@ Theory of operation. The workers share nothing: each has its own event loop, mod
 does no work of a call; it holds the listening socket and passes what it accepts on as a file descriptor.
 
 Why so, and neither ``SO_REUSEPORT`` nor one listening socket for all: calls are few and last minutes. Hashing them over
-sockets gave one of four idle workers 32 of 100 calls and another 21; with a shared socket, where the kernel wakes whom it
-likes, they got 30 and 12. Neither knows that a worker is full or drains. Only somebody who knows all workers can give the next call to the
-one with most room, never to one that is full, dying or still starting. The price is one hop per connection, none per
-frame.
+sockets gave one of four idle workers 32 of 100 calls and another 21; with a shared socket, where the kernel wakes whom
+it likes, they got 30 and 12. Neither knows that a worker is full or drains. Only somebody who knows all workers can give
+the next call to the one with most room, never to one that is full, dying or still starting. The price is one hop per
+connection, none per frame.
 
 Rules:
 1. The first worker starts alone: it makes the database, the demo shop and the knowledge base. Then the others, at once.
