@@ -30,6 +30,7 @@ from voice_agent.gateway.websocket import StreamingGateway
 from voice_agent.models import CallId
 from voice_agent.observability.event_file import EventFileWriter
 from voice_agent.observability.event_log import call_header
+from voice_agent.observability.garbage import collect_when_quiet, freeze_what_lives
 from voice_agent.observability.lifecycle_log import log_sink
 from voice_agent.observability.metrics import CallMetrics
 from voice_agent.observability.pii import warm_pii
@@ -114,10 +115,12 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         if isinstance(services.synthesizer, CachingSynthesizer):
             phrases = asyncio.create_task(_prepare_phrases(services.synthesizer), name="prepare-phrases")
             stack.callback(phrases.cancel)
-        # What lives now lives for good: a full collection over it would stall every call for tens of milliseconds.
-        gc.collect()
-        gc.freeze()
+        freeze_what_lives()
         stack.callback(gc.unfreeze)
+        garbage = asyncio.create_task(
+            collect_when_quiet(lambda: admission.status().active == 0), name="collect-when-quiet"
+        )
+        stack.callback(garbage.cancel)
         admission.open()
         yield Platform(
             settings, clock, services, database, knowledge, metrics, event_files, admission, gateway, busy_clip
