@@ -102,6 +102,19 @@ def begun_unasked(text: str, locale: LocaleProfile, lengths: Lengths) -> OpenQue
     return None
 
 
+def ends_in_order_number(text: str, locale: LocaleProfile, lengths: Lengths) -> bool:
+    """Whether a whole order number ends ``text``, after "order" or with hardly a word around it."""
+    if progress(text, OpenQuestion.ORDER_NUMBER, locale, lengths) is not Progress.WHOLE:
+        return False
+    plain = " ".join(word.replace("’", "'") for word in _PLAIN_WORD.findall(text.lower()))
+    others = [word for word in plain.split() if not _is_number_word(word, locale, among_digits=True)]
+    return len(others) <= _FEW_AROUND or locale.turn_words.order_lead.match(plain) is not None
+
+
+# "it's 83102", "yes 83102 please"
+_FEW_AROUND = 2
+
+
 _PLAIN_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 # Words of a number or address given unasked; in a longer text its beginning is over.
 _MOST_GIVEN_WORDS = 12

@@ -97,7 +97,9 @@ def needed_silence(
     if question is OpenQuestion.YES_NO and words and _is_short_answer(words, plain, locale):
         return EndpointDecision(settings.min_s, "yes_no_answer")
     if _is_opener(words, question, locale):
-        return EndpointDecision(_patient(settings.opener_s, patience, settings), "opener")
+        # A bare "yes" or "no" is an answer more often than a beginning, whatever the question was taken for.
+        opener_s = settings.shape_s if set(words) <= locale.yes_no_words else settings.opener_s
+        return EndpointDecision(_patient(opener_s, patience, settings), "opener")
     return _graded(text, words, probability, question, locale, settings, patience)
 
 
@@ -165,6 +167,8 @@ def _graded(
 ) -> EndpointDecision:
     found = evidence(text, words, question, locale)
     wait_s = wait_for(believed(probability, found.log_odds), settings)
+    if answer_shapes.ends_in_order_number(text, locale, _lengths(settings)):
+        wait_s = min(wait_s, settings.shape_s)  # it is over more often than not, in whatever tone
     if found.open_ending:
         least_s = (settings.unsure_s + settings.max_s) / 2  # only a recogniser's mistake makes such an ending an end
         return EndpointDecision(_patient(max(wait_s, least_s), patience, settings), "open_phrase")

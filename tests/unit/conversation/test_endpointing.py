@@ -175,6 +175,15 @@ def test_a_lone_hello_is_still_answered_within_a_second() -> None:
     assert needs("Hello?", 0.1, OpenQuestion.NONE)[1] <= 0.8
 
 
+@pytest.mark.parametrize("text", ["83102,", "It's about order 83102.", "Where is my order 83102"])
+def test_a_whole_order_number_said_unasked_soon_ends_the_turn_in_any_tone(text: str) -> None:
+    assert needs(text, 0.05)[1] <= 0.6
+
+
+def test_a_bare_yes_waits_less_than_other_openers_even_where_no_such_question_was_seen() -> None:
+    assert needs("Yes.", 0.5) == ("opener", SETTINGS.shape_s)
+
+
 @pytest.mark.parametrize("text", ["Yes please.", "No.", "I think so.", "Not really.", "Sure, go ahead."])
 def test_an_answer_to_a_yes_no_question_needs_no_model(text: str) -> None:
     assert needs(text, 0.02, OpenQuestion.YES_NO) == ("yes_no_answer", SETTINGS.min_s)
