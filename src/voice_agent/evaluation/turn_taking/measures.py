@@ -2,7 +2,7 @@
 
 Theory of operation. The agent *holds the floor* from its first to its last audible sample of a reply. Silences of up to
 ``KEPT_PAUSE_S`` belong to it: between sentences, and where the server paused for a sound and went on. A ``clear`` or
-``stop`` of the server ends it at once. From the floor's spans follows everything:
+``stop`` of the server ends it at once, as does a reply that was heard to its end. From the floor's spans follows everything:
 
 - a turn or interruption that begins inside a span is an interruption, whatever the script meant; one outside is a turn;
 - an interruption is yielded to when its span ends within ``YIELD_WINDOW_S`` of its onset;
@@ -16,7 +16,7 @@ The windows are those of the voice panel of tau-bench (2 s to yield, 1 s in whic
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voice_agent.evaluation.turn_taking.timeline import CallerAct, CallTimeline, Kind, Mark, Span, joined
 
@@ -64,7 +64,7 @@ class Outcome:
 
 def outcomes(call: CallTimeline) -> list[Outcome]:
     """One outcome for each act of the call, in order."""
-    floor = joined(call.sound, KEPT_PAUSE_S, call.marked(Mark.STOP, Mark.CLEAR))
+    floor = joined(call.sound, KEPT_PAUSE_S, call.reply_ends())
     out: list[Outcome] = []
     for number, act in enumerate(call.acts):
         until_s = call.acts[number + 1].start_s if number + 1 < len(call.acts) else call.ends_s
@@ -97,7 +97,7 @@ def _floor_taken(call: CallTimeline, act: CallerAct, kind: Kind, held: Span | No
         )
     silence_s = held[1] - act.start_s
     if _came_to_its_end(call, held) and silence_s <= YIELD_WINDOW_S:
-        return _with(base, void="the reply ended by itself")
+        return replace(base, void="the reply ended by itself")
     yielded = silence_s <= YIELD_WINDOW_S
     duck_s, quiet_s = _reaction(call, act, held)
     return _with(
@@ -116,15 +116,15 @@ def _let_pass(call: CallTimeline, act: CallerAct, held: Span | None, until_s: fl
     base = _base(call, act, act.meant_as, held is not None)
     if held is None:
         if any(end_s > act.start_s - 0.3 for _, end_s in call.sound if end_s <= act.start_s):
-            return _with(base, void="the agent had just finished")
+            return replace(base, void="the agent had just finished")
         answered = any(act.start_s < start_s <= act.end_s + RESPONSE_WINDOW_S for start_s, _ in call.sound)
-        return _with(base, passed=not answered)
+        return replace(base, passed=not answered)
     window_end_s = min(act.end_s + PASS_WINDOW_S, until_s)
     ended = held[1] <= window_end_s and not _came_to_its_end(call, held)
     inside = [(max(a, act.start_s), b) for a, b in call.sound if b > act.start_s and a <= held[1]]
     gaps = [b[0] - a[1] for a, b in itertools.pairwise(inside) if a[1] <= window_end_s]
     held_s = max(gaps, default=0.0)
-    return _with(base, passed=not ended, held_s=None if ended else held_s)
+    return replace(base, passed=not ended, held_s=None if ended else held_s)
 
 
 def _reaction(call: CallTimeline, act: CallerAct, held: Span) -> tuple[float | None, float | None]:
@@ -153,9 +153,3 @@ def _span_at(spans: list[Span], at_s: float) -> Span | None:
 
 def _base(call: CallTimeline, act: CallerAct, kind: Kind, over_agent: bool) -> Outcome:
     return Outcome(call.name, call.family, act.variant, act.label, kind, act.start_s, over_agent)
-
-
-def _with(outcome: Outcome, **changes: object) -> Outcome:
-    from dataclasses import replace
-
-    return replace(outcome, **changes)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from voice_agent.evaluation.turn_taking.measures import (
     RESPONSE_WINDOW_S,
     YIELD_WINDOW_S,
 )
-from voice_agent.evaluation.turn_taking.timeline import CallerAct, CallTimeline, Kind, Mark, Span, joined
+from voice_agent.evaluation.turn_taking.timeline import CallerAct, CallTimeline, Kind, Span, joined
 
 TICK_S = 0.2
 
@@ -52,8 +52,7 @@ class TickEvents:
 def tick_events(call: CallTimeline, *, keep_pauses: bool) -> TickEvents:
     """Everything that the panel counts in one call, in one of the two readings."""
     count = int(np.ceil(call.ends_s / TICK_S)) + 1
-    cuts = call.marked(Mark.STOP, Mark.CLEAR)
-    agent = _flags(joined(call.played, KEPT_PAUSE_S, cuts) if keep_pauses else list(call.played), count)
+    agent = _flags(joined(call.played, KEPT_PAUSE_S, call.reply_ends()) if keep_pauses else list(call.played), count)
     agent_starts = [tick for tick in range(1, count) if agent[tick] and not agent[tick - 1]]
     events = TickEvents()
     directed = [act for act in call.acts if act.meant_as.wants_the_floor]

@@ -78,6 +78,10 @@ class CallTimeline:
     def marked(self, *marks: Mark) -> list[float]:
         return [at_s for at_s, mark in self.marks if mark in marks]
 
+    def reply_ends(self) -> list[float]:
+        """When a reply was over for good: what is audible behind such a moment belongs to another."""
+        return self.marked(Mark.STOP, Mark.CLEAR, Mark.FINISHED)
+
 
 def joined(spans: tuple[Span, ...], gap_s: float, cuts: list[float] | None = None) -> list[Span]:
     """The spans with gaps up to ``gap_s`` closed, but never across a moment in ``cuts``."""
