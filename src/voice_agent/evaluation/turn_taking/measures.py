@@ -92,7 +92,7 @@ def _floor_taken(call: CallTimeline, act: CallerAct, kind: Kind, held: Span | No
     if answered is False and until_s - act.end_s < ANSWER_WITHIN_S and call.ends_s - act.end_s < ANSWER_WITHIN_S:
         answered = None  # the call ended before an answer was due
     if held is None:
-        return _with(
+        return replace(
             base, latency_s=latency_s, answered=answered, cut_off=bool(during), interruptions_by_agent=len(during)
         )
     silence_s = held[1] - act.start_s
@@ -100,7 +100,7 @@ def _floor_taken(call: CallTimeline, act: CallerAct, kind: Kind, held: Span | No
         return replace(base, void="the reply ended by itself")
     yielded = silence_s <= YIELD_WINDOW_S
     duck_s, quiet_s = _reaction(call, act, held)
-    return _with(
+    return replace(
         base,
         latency_s=latency_s if yielded and act.expects_answer else None,
         answered=answered if yielded else None,
