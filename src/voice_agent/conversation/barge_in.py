@@ -124,6 +124,8 @@ _STOP_CONFIDENCE = 0.7
 _FIRST_PARTIAL_S = 0.4
 # Of a quiet voice, such a word counts only alone: "no, the blue one on the table" is not addressed to the agent.
 _ADDRESSED_WORDS = 3
+# This many times the difference of side talk is too far off to be the caller, whatever the words.
+_FAR = 1.5
 # Sounds rather than words, in any Latin script: nasals, breaths and open vowels ("mhm", "uhhuh", "ahh", "haha").
 _HUM = re.compile(r"(?:[hmn]|[aeou]+h|h[aeou]+h?|[aeou]+m)+")
 _LONGEST_PHRASE_WORDS = 4
@@ -179,8 +181,11 @@ class _Case:
 
     @cached_property
     def side_talk(self) -> bool:
-        quiet = self.e.relative_db is not None and self.e.relative_db <= -self.s.side_talk_db
-        return quiet and not (self.e.final and self.stops and len(self.words) <= _ADDRESSED_WORDS)
+        relative_db = self.e.relative_db
+        if relative_db is None or relative_db > -self.s.side_talk_db:
+            return False
+        near = relative_db > -_FAR * self.s.side_talk_db
+        return not (near and self.e.final and self.stops and len(self.words) <= _ADDRESSED_WORDS)
 
     @cached_property
     def enough(self) -> bool:

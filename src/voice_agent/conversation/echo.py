@@ -30,6 +30,20 @@ def likeness(heard: str, spoken: Iterable[str]) -> float:
     return 1.0 - _fewest_edits(pattern, text) / len(pattern)
 
 
+def without_echo(text: str, spoken: str, *, alike: float) -> str:
+    """``text`` without its beginning that is found in ``spoken`` (a ``likeness`` of at least ``alike``): somebody spoke on
+    after the agent's echo. Of several such beginnings the one that explains most letters counts, an edit weighing two."""
+    words = text.split()
+    best_count, best_gain = 0, 0.0
+    for count in range(1, len(words) + 1):
+        beginning = " ".join(words[:count])
+        found = likeness(beginning, (spoken,))
+        gain = len(beginning) * (1.0 - 2.0 * (1.0 - found))
+        if found >= alike and gain > best_gain:
+            best_count, best_gain = count, gain
+    return " ".join(words[best_count:])
+
+
 def _fewest_edits(pattern: str, text: str) -> int:
     """The smallest edit distance between ``pattern`` and any substring of ``text``."""
     ends = 1 << (len(pattern) - 1)

@@ -190,6 +190,7 @@ def test_an_echo_that_holds_a_stop_word_is_still_one() -> None:
         ("put the dog out please", None, "words"),
         ("stop", -14.0, "stop_word"),  # addressed, though said quietly
         ("no the other one over there", -14.0, "side_talk"),
+        ("no", -17.0, "side_talk"),  # nobody who means the agent speaks that softly
     ],
 )
 def test_a_voice_far_below_the_callers_own_is_side_talk(text: str, relative_db: float | None, rule: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voice_agent.conversation.echo import likeness
+from voice_agent.conversation.echo import likeness, without_echo
 
 AGENT = "You can return any item within thirty days of delivery, free of charge and without giving a reason."
 letters = st.text(alphabet="abcd", min_size=7, max_size=12)
@@ -43,6 +43,20 @@ def test_without_words_of_the_agent_nothing_is_alike() -> None:
 
 def test_words_may_lie_across_two_texts() -> None:
     assert likeness("days of delivery", ["within thirty days", "of delivery"]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("within thirty days. What about shoes?", "What about shoes?"),
+        ("with in dirty days of the liver what about shoes", "what about shoes"),
+        ("What about shoes?", "What about shoes?"),
+        ("within thirty days", ""),
+        ("", ""),
+    ],
+)
+def test_what_follows_an_echo_is_the_callers_own(text: str, own: str) -> None:
+    assert without_echo(text, AGENT, alike=0.8) == own
 
 
 def edits(pattern: str, text: str) -> int:

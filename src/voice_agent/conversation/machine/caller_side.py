@@ -103,7 +103,7 @@ class CallerSide:
         if turn is not None and turn.has_final and goes_on(turn.text, event.text):
             self._went_on(turn, event, now)
         elif turn is not None and event.text and not turn.has_final:
-            turn.text = event.text
+            turn.text = self._contest.own_words(turn, event.text)
             turn.secret_digits = event.secret_digits
             turn.unasked_final_at = NEVER
             self._contest.hears(turn, event, now)
@@ -122,7 +122,7 @@ class CallerSide:
         turn = self._current(event.utterance_id)
         if turn is None:
             return
-        turn.text = event.text
+        turn.text = self._contest.own_words(turn, event.text)
         turn.confidence = event.confidence
         turn.secret_digits = event.secret_digits
         asked, turn.final_asked = turn.final_asked, False

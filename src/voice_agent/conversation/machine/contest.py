@@ -16,7 +16,7 @@ from collections import deque
 
 from voice_agent.conversation.barge_in import BargeInDecision, Floor, SpeechEvidence, Verdict, judge
 from voice_agent.conversation.commands import CancelReason, Purpose, ResumePlayout, StopForBargeIn
-from voice_agent.conversation.echo import likeness
+from voice_agent.conversation.echo import likeness, without_echo
 from voice_agent.conversation.events import SpeechStarted, SpeechStopped, TranscriptPartial
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
 from voice_agent.conversation.machine.timers import Timer
@@ -30,9 +30,10 @@ _LEVELS = 8
 _LEVEL_FADES_DB = 2.0
 # A level is that of the speech only once there is this much of it.
 _LEVEL_AFTER_S = 0.2
-# Who is not answered repeats it, or speaks up.
+# Somebody speaks over an echo as soon as it becomes this much louder.
+_OVER_ECHO_DB = 3.0
+# Who is not answered repeats it.
 _REPEATED = 0.7
-_LOUDER_DB = 3.0
 # On a line known to echo, this share of the agent's own power is enough to hold the pause back.
 _KNOWN_ECHO_SHARE = 0.2
 # A hypothesis stands for the whole burst where at most this much was said after it.
@@ -50,14 +51,16 @@ class Contest:
         self._ctx = context
         self._levels: deque[float] = deque(maxlen=_LEVELS)
         self._echoing_line = False
-        self._passed_by = ("", 0.0)
+        self._passed_by = ""
 
     # Evidence
 
     def begin(self, turn: CallerTurn, event: SpeechStarted, now: float) -> None:
         """Speech began; where the agent has the floor, it is contested from now on."""
         ctx = self._ctx
-        turn.echo, turn.echoed, turn.text_voiced_s = event.echo, False, 0.0
+        turn.echo, turn.echoed, turn.echo_doubted, turn.text_voiced_s = event.echo, False, False, 0.0
+        if event.echo is not None and event.echo >= ctx.settings.barge_in.echo_share:
+            turn.echo_dbfs = event.level_dbfs
         turn.level_dbfs = None
         if ctx.agent is AgentState.IDLE or ctx.checking_secret:
             return
@@ -90,13 +93,36 @@ class Contest:
         if event.level_dbfs is not None and voiced_s >= _LEVEL_AFTER_S:
             turn.level_dbfs = event.level_dbfs if turn.level_dbfs is None else max(turn.level_dbfs, event.level_dbfs)
         if event.echo is not None:
-            turn.echo = event.echo
+            self._hears_echo(turn, event.echo, event.level_dbfs)
         if isinstance(event, TranscriptPartial):
             turn.confidence = event.confidence
             turn.text_voiced_s = voiced_s
 
+    def _hears_echo(self, turn: CallerTurn, share: float, level_dbfs: float | None) -> None:
+        """In the pauses of an echo the room's noise prevails: only a louder sound, or a second measurement, ends it."""
+        enough = self._ctx.settings.barge_in.echo_share
+        if share >= enough:
+            turn.echo_dbfs = level_dbfs if turn.echo_dbfs is None else max(turn.echo_dbfs, level_dbfs or turn.echo_dbfs)
+        elif turn.echo is not None and turn.echo >= enough and not turn.echo_doubted:
+            louder = level_dbfs is None or turn.echo_dbfs is None or level_dbfs >= turn.echo_dbfs + _OVER_ECHO_DB
+            if not louder:
+                turn.echo_doubted = True
+                return
+        turn.echo, turn.echo_doubted = share, False
+
+    def own_words(self, turn: CallerTurn, text: str) -> str:
+        """``text`` without the agent's words with which it begins, where this turn began with its echo."""
+        ctx = self._ctx
+        if turn.echo_dbfs is None:
+            return text
+        spoken = ctx.said if ctx.reply is None else f"{ctx.said} {ctx.reply.full_text()}"
+        return without_echo(text, spoken, alike=ctx.settings.barge_in.echo_likeness)
+
     def committed(self, turn: CallerTurn) -> None:
-        """A turn of the caller's own: how loud it was is usual."""
+        """A turn of the caller's own: how loud it was is usual, though it be softer than before."""
+        relative_db = self._relative_db(turn)
+        if relative_db is not None and relative_db <= -self._ctx.settings.barge_in.side_talk_db:
+            self._levels.clear()
         if turn.level_dbfs is not None:
             self._levels.append(turn.level_dbfs)
 
@@ -177,8 +203,8 @@ class Contest:
 
     def not_meant(self, turn: CallerTurn, now: float) -> str:
         """Why speech in the agent's silence is no turn ("" if it is one): the agent's last words come back after it has
-        stopped, or somebody far from the telephone speaks while nothing was asked. A voice that repeats itself or speaks
-        up is meant for the agent after all."""
+        stopped, or somebody far from the telephone speaks while nothing was asked. A voice that repeats itself, or
+        answers whether it is still there, is meant for the agent after all."""
         ctx = self._ctx
         if turn.contest or turn.over_agent or turn.carried_text or turn.keys or turn.secret_digits:
             return ""
@@ -187,10 +213,9 @@ class Contest:
         relative_db = self._relative_db(turn)
         if relative_db is None or relative_db > -ctx.settings.barge_in.side_talk_db or self._is_awaited(turn):
             return ""
-        text, before_db = self._passed_by
-        self._passed_by = (turn.text, relative_db)
-        again = bool(text) and (likeness(turn.text, (text,)) >= _REPEATED or relative_db >= before_db + _LOUDER_DB)
-        return "" if again else "side_talk"
+        repeated = likeness(turn.text, (self._passed_by,)) >= _REPEATED
+        self._passed_by = turn.text
+        return "" if repeated else "side_talk"
 
     def _is_awaited(self, turn: CallerTurn) -> bool:
         """Something in particular was asked, or whether anybody is there: whoever speaks is likely to answer that."""

@@ -62,6 +62,7 @@ class CallerTurn:
     a final is on its way; ``unasked_final_at`` is when the recogniser gave one of its own accord, ``NEVER`` once anything
     followed it. ``text_voiced_s`` is how long the burst had lasted when the newest partial came; ``level_dbfs`` and
     ``echo`` are the newest measurements of it; ``echoed`` says that it was held for an echo and paused nothing,
+    ``echo_dbfs`` how loud the echo in this turn was, ``echo_doubted`` that one measurement spoke against it,
     ``after_prompt`` that the caller had just been asked whether they are still there.
     ``grew_at`` is when a partial last went beyond the final; ``acknowledged_at`` when the agent last said
     "okay" in it; ``paused``: the caller went on after a pause.
@@ -88,6 +89,8 @@ class CallerTurn:
     level_dbfs: float | None = None
     echo: float | None = None
     echoed: bool = False
+    echo_dbfs: float | None = None
+    echo_doubted: bool = False
     after_prompt: bool = False
     grew_at: float = NEVER
     acknowledged_at: float = NEVER
