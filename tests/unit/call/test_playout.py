@@ -295,8 +295,8 @@ def test_a_chunk_is_late_by_what_it_left_after_its_time_and_late_synthesis_does_
         playout = playout_to(door, lambda event: None, lateness=Counting())
         playout.begin(ONE)
         for _ in range(10):
-            await playout.write(ONE, pcm(0.1))
-            await asyncio.sleep(0.3)  # slower than speech: each piece has a gap behind it
+            await playout.write(ONE, pcm(0.3))
+            await asyncio.sleep(0.6)  # slower than speech: each piece has a gap behind it
         playout.close()
 
     run_virtual(main())
