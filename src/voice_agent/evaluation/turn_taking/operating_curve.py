@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from voice_agent.conversation.commands import CommitTurn
 from voice_agent.conversation.events import Event, SpeechStarted, SpeechStopped, TimerFired
 from voice_agent.conversation.machine import CallMachine, MachineSettings
-from voice_agent.evaluation.turn_taking.bootstrap import DRAWS, NO_FIGURE, Figure
+from voice_agent.evaluation.turn_taking.bootstrap import DRAWS, NO_FIGURE, Figure, wilson
 from voice_agent.evaluation.turn_taking.timeline import CallerAct, CallTimeline, Kind
 
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
@@ -176,7 +176,7 @@ def curve(turns: Sequence[ScoredTurn], seed: int) -> OperatingCurve | None:
         tuple(map(float, medians)),
         tuple(map(float, shares)),
         fixed,
-        _figure(_share_at(medians, shares, _DELAY_S), at_delay, len(turns)),
+        _share_figure(_share_at(medians, shares, _DELAY_S), at_delay, len(turns)),
         _figure(_delay_at(medians, shares, _SHARE_LIMIT), at_share, len(turns)),
     )
 
@@ -201,6 +201,10 @@ def _delay_at(delays: NDArray[np.float64], shares: NDArray[np.float64], share: f
         return float("nan")
     part = (shares[last] - share) / (shares[last] - shares[last + 1])
     return float(delays[last] + part * (delays[last + 1] - delays[last]))
+
+
+def _share_figure(value: float, draws: Sequence[float], n: int) -> Figure:
+    return wilson(0, n) if value == 0.0 else _figure(value, draws, n)
 
 
 def _figure(value: float, draws: Sequence[float], n: int) -> Figure:

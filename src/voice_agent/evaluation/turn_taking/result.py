@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,8 @@ from voice_agent.evaluation.turn_taking.timeline import CallTimeline
 SCHEMA = 1
 BASELINE = Path(__file__).with_name("baseline.json")
 ALL = "all"
+_COMPOSED_BY = ("families", "quick", "seed", "human_recordings")  # the settings that decide what is played
+_LEAST_TRIALS = 8  # with fewer an interval says nothing
 _BASELINE_KEYS = ("schema", "at", "version", "commit", "machine", "settings", "families", "panel", "curve")
 
 
@@ -94,7 +96,7 @@ def as_json(result: BenchResult) -> dict[str, Any]:
         "version": __version__,
         "commit": _commit(),
         "machine": _machine(),
-        "settings": asdict(result.settings),
+        "settings": asdict(result.settings) | {"families": list(result.settings.families)},
         "families": {name: _figures(some) for name, some in result.families.items()},
         "panel": {
             "exact": _figures(result.panel_exact),
@@ -154,25 +156,28 @@ class Difference:
 
 
 def differences(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[Difference]:
-    """All figures that both have, family by family."""
+    """All figures that both have with enough trials, family by family; those over all calls only where both runs were
+    composed alike."""
     out: list[Difference] = []
+    alike = all(result["settings"].get(key) == baseline["settings"].get(key) for key in _COMPOSED_BY)
     for family, now in result["families"].items():
-        before = baseline["families"].get(family, {})
-        out += [
-            _difference(family, metric, _read(now[metric.key]), _read(before[metric.key]))
-            for metric in METRICS
-            if now.get(metric.key) is not None and before.get(metric.key) is not None
-        ]
-    for metric in CURVE_METRICS:
-        now, before = ((body.get("curve") or {}).get(metric.key) for body in (result, baseline))
-        if now is not None and before is not None:
-            out.append(_difference(ALL, metric, _read(now), _read(before)))
+        if family != ALL or alike:
+            out += _differences(family, METRICS, now, baseline["families"].get(family, {}))
+    if alike:
+        out += _differences(ALL, CURVE_METRICS, result.get("curve") or {}, baseline.get("curve") or {})
     return out
 
 
-def _difference(family: str, metric: Metric, now: Figure, before: Figure) -> Difference:
-    beyond = not (before.low <= now.value <= before.high) and not (now.low <= before.value <= now.high)
-    return Difference(family, metric, now, before, beyond, (now.value - before.value) * metric.better > 0)
+def _differences(
+    family: str, metrics: Sequence[Metric], now: Mapping[str, Any], before: Mapping[str, Any]
+) -> Iterator[Difference]:
+    for metric in metrics:
+        if now.get(metric.key) is None or before.get(metric.key) is None:
+            continue
+        new, old = _read(now[metric.key]), _read(before[metric.key])
+        if min(new.n, old.n) >= _LEAST_TRIALS:
+            beyond = not (old.low <= new.value <= old.high) and not (new.low <= old.value <= new.high)
+            yield Difference(family, metric, new, old, beyond, (new.value - old.value) * metric.better > 0)
 
 
 def _figures(some: Mapping[str, Figure]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def figures(outcomes: Iterable[Outcome], seed: int) -> dict[str, Figure]:
         "response_latency_p95": bootstrap.quantile(latency, 0.95, seed),
         "response_rate": bootstrap.rate([o.answered for o in valid if o.answered is not None], seed),
         "cut_off_rate": bootstrap.rate([bool(o.cut_off) for o in turns], seed),
-        "agent_interrupts": bootstrap.mean([float(o.interruptions_by_agent) for o in turns + taken], seed),
+        "agent_interrupts": _a_turn([o.interruptions_by_agent for o in turns + taken], seed),
         "yield_rate": bootstrap.rate([bool(o.yielded) for o in taken], seed),
         "duck_p50": bootstrap.quantile(_ms(o.duck_s for o in taken), 0.5, seed),
         "quiet_p50": bootstrap.quantile(_ms(o.quiet_s for o in taken), 0.5, seed),
@@ -117,7 +117,7 @@ def tick_panel(events: TickEvents, seed: int) -> dict[str, Figure]:
         "yield_latency": bootstrap.mean(_ms(events.yield_latency_s), seed),
         "response_rate": bootstrap.rate(events.responded, seed),
         "yield_rate": bootstrap.rate(events.yielded, seed),
-        "agent_interrupts": bootstrap.mean([float(count) for count in events.agent_interrupts], seed),
+        "agent_interrupts": _a_turn(events.agent_interrupts, seed),
         "selectivity_backchannel": share(Kind.BACKCHANNEL),
         "selectivity_noise": share(Kind.NOISE),
         "selectivity_side_talk": share(Kind.SIDE_TALK),
@@ -142,6 +142,15 @@ def by_family(
     """``make`` of each family's outcomes, in the order in which families appear."""
     families = dict.fromkeys(outcome.family for outcome in outcomes)
     return {family: make([o for o in outcomes if o.family == family]) for family in families}
+
+
+def _a_turn(counts: Sequence[int], seed: int) -> Figure:
+    """Events a turn; none at all in any turn is as uncertain as a rate of none."""
+    return (
+        bootstrap.mean([float(count) for count in counts], seed)
+        if any(counts)
+        else bootstrap.rate([False] * len(counts), seed)
+    )
 
 
 def _ms(seconds: Iterable[float | None]) -> list[float]:

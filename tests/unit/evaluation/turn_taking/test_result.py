@@ -55,6 +55,7 @@ def test_json_holds_every_act_and_a_baseline_the_figures_only(tmp_path: Path) ->
     kept = read_result(path)
     assert "acts" not in kept
     assert kept["families"] == written["families"]
+    assert len(differences(written, kept)) == len(differences(written, written))
 
 
 def test_the_same_run_differs_in_nothing() -> None:
@@ -73,6 +74,19 @@ def test_a_figure_differs_when_each_lies_outside_of_the_others_interval() -> Non
     assert faster["ordinary", "response_latency_p50"].better
     one = {(d.family, d.metric.key): d for d in differences(body(0.4, stopped=1), body(0.4))}
     assert not one["noises", "selectivity_noise"].beyond, "one of eight may be chance"
+
+
+def test_all_calls_are_compared_only_where_both_runs_were_composed_alike() -> None:
+    now, other = body(0.8), body(0.4) | {"settings": {"families": ["noises"]}}
+    assert {d.family for d in differences(now, other)} == {"ordinary", "noises"}
+    assert ALL in {d.family for d in differences(now, body(0.4))}
+
+
+def test_a_handful_of_trials_is_not_compared() -> None:
+    few = results.as_json(judge([noises(0)], [], SETTINGS))
+    few["families"]["noises"]["selectivity_noise"]["n"] = 3
+    assert ("noises", "selectivity_noise") not in {(d.family, d.metric.key) for d in differences(few, few)}
+    assert ("noises", "held_p50") in {(d.family, d.metric.key) for d in differences(few, few)}
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
