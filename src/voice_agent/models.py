@@ -161,6 +161,17 @@ class SecretOutcome(StrEnum):
     INCOMPLETE = "incomplete"  # not the number of digits a secret has: nothing was checked
 
 
+class Refusal(StrEnum):
+    """Why a call was not admitted."""
+
+    DRAINING = "draining"
+    STARTING = "starting"
+    FULL = "full"
+    PROBE = "probe"
+    OVERLOAD = "overload"
+    RAMP = "ramp"
+
+
 class CallOutcome(StrEnum):
     """Label of ``voice_sessions_total``."""
 

@@ -20,7 +20,6 @@ from websockets.exceptions import ConnectionClosed
 PROGRAM = [sys.executable, "-m", "tests.integration.scripted_workers"]
 ROOT = Path(__file__).parents[2]
 SETTINGS = {"WORKERS": "2", "MAX_CALLS": "8", "DRAIN_TIMEOUT_S": "1", "PYTHONPATH": str(ROOT)}
-SPEECH = b"\0\x10" * 320
 
 
 def workers(server: RunningServer) -> set[int]:
@@ -34,7 +33,7 @@ def calls_of(pid: int, server: RunningServer) -> int:
     return sum(1 for each in connections if each.status == "ESTABLISHED" and each.laddr.port == server.port)
 
 
-async def soon(holds: Callable[[], bool], within_s: float = 15.0) -> None:
+async def soon(holds: Callable[[], bool], within_s: float = 60.0) -> None:
     """Returns once something is so. Raises ``TimeoutError``."""
     async with asyncio.timeout(within_s):
         while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - what is waited for happens in other processes
@@ -51,23 +50,20 @@ async def begun_call(stack: AsyncExitStack, server: RunningServer) -> ClientConn
 
 async def closed_with(call: ClientConnection) -> int:
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 await call.recv()
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd is not None else 1006
 
 
-async def answered(call: ClientConnection) -> bool:
-    """Says something and waits for the final transcript of it."""
-    async with asyncio.timeout(10):
-        for _ in range(20):
-            await call.send(SPEECH)
-            await asyncio.sleep(0.02)
-        await call.send(bytes(640 * 20))
+async def alive(call: ClientConnection) -> bool:
+    """Whether a call still answers: to a frame that it cannot understand it says so."""
+    await call.send('{"type": "?"}')
+    async with asyncio.timeout(30):
         while True:
             frame = await call.recv()
-            if isinstance(frame, str) and orjson.loads(frame)["type"] == "transcript":
+            if isinstance(frame, str) and orjson.loads(frame)["type"] == "error":
                 return True
 
 
@@ -91,7 +87,7 @@ async def test_workers_share_calls_outlive_each_other_and_drain(tmp_path: Path) 
             others = [call for call in calls if call not in mine]
             os.kill(first, signal.SIGKILL)
             assert [await closed_with(call) for call in mine] == [1006] * 3
-            assert all([await answered(call) for call in others])
+            assert all([await alive(call) for call in others])
             await soon(lambda: len(workers(server) - {first, second}) == 1)
             await soon(lambda: server.metric("voice_session_capacity") == 8)
             await soon(lambda: server.metric('voice_sessions_total{outcome="error"}') == 3)

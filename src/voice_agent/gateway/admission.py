@@ -23,6 +23,7 @@ from voice_agent.clock import Clock
 from voice_agent.conversation.commands import EndCall, Escalate
 from voice_agent.conversation.events import CallStarted
 from voice_agent.gateway.overload import OverloadGuard
+from voice_agent.models import Refusal
 from voice_agent.observability.record import LogRecord
 
 RECENT_CALLS = 200  # ended calls kept for the operator's list
@@ -39,17 +40,6 @@ class ServerStatus(StrEnum):
     STARTING = "starting"
     DRAINING = "draining"
     OVERLOADED = "overloaded"
-
-
-class Refusal(StrEnum):
-    """Why a call was not admitted: the closed set that metrics are labelled with."""
-
-    DRAINING = "draining"
-    STARTING = "starting"
-    FULL = "full"
-    PROBE = "probe"
-    OVERLOAD = "overload"
-    RAMP = "ramp"
 
 
 class CallPhase(StrEnum):

@@ -7,7 +7,6 @@ milliseconds. Labels come from closed sets only: an unknown tool is "other", wha
 from __future__ import annotations
 
 from collections.abc import Collection
-from enum import StrEnum
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -21,7 +20,7 @@ from voice_agent.conversation.commands import (
     StopForBargeIn,
 )
 from voice_agent.conversation.events import CallStarted, ReplyFailed, Stage, StageFailed, ToolReturned
-from voice_agent.models import CallOutcome, PolicyReason, ToolStatus
+from voice_agent.models import CallOutcome, PolicyReason, Refusal, ToolStatus
 from voice_agent.observability.metrics_sharing import all_workers
 from voice_agent.observability.record import LogRecord
 from voice_agent.observability.turn_latency import TurnLatencies, TurnLatencyFold
@@ -146,13 +145,15 @@ class CallMetrics:
             self.escalations.labels(reason.value)
         for outcome in CallOutcome:
             self.sessions.labels(outcome.value)
+        for refusal in Refusal:
+            self.refused_calls.labels(refusal.value)
         for stage in Stage:
             self.stage_failures.labels(stage.value)
         for result in _DRAFT_RESULTS:
             self.drafts.labels(result)
 
-    def count_refusal(self, reason: StrEnum) -> None:
-        """A call was not admitted; ``reason`` is from a closed set."""
+    def count_refusal(self, reason: Refusal) -> None:
+        """A call was not admitted."""
         self.refused_calls.labels(reason.value).inc()
 
     def observe_load(self, *, loop_lag_s: float, lateness_s: float | None) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from voice_agent.conversation.commands import EndCall, Escalate
 from voice_agent.conversation.events import CallStarted
-from voice_agent.gateway.admission import HANDSHAKE_S, RECENT_CALLS, Admission, CallPhase, Refusal, ServerStatus, Ticket
+from voice_agent.gateway.admission import HANDSHAKE_S, RECENT_CALLS, Admission, CallPhase, ServerStatus, Ticket
 from voice_agent.gateway.overload import OverloadGuard, OverloadSettings
-from voice_agent.models import CallId, CallOutcome, ContextPacket, PolicyReason
+from voice_agent.models import CallId, CallOutcome, ContextPacket, PolicyReason, Refusal
 from voice_agent.observability.record import LogRecord
 
 
