@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from voice_agent.audio.echo import EchoMeter
-from voice_agent.audio.frames import FrameAssembler
+from voice_agent.audio.frames import SILENCE_DBFS, FrameAssembler
 from voice_agent.audio.level import speech_level_dbfs
 from voice_agent.audio.vad import SpeechBegan, SpeechEnded, SpeechGate
 from voice_agent.call.door import HEAR_RATE_HZ
@@ -36,6 +36,8 @@ PRE_ROLL_S = 0.224
 MEASURED_S = 0.6
 # What the end-of-turn model looks at.
 TURN_MODEL_WINDOW_S = 8.0
+# Partials may come ten times a second; measuring what they stand on takes up to a millisecond.
+MEASURE_EVERY_S = 0.25
 
 Heard = SpeechStarted | SpeechStopped | TranscriptPartial | TranscriptFinal | TurnScored | StageFailed
 Redact = Callable[[Partial | Final], tuple[str, int]]
@@ -75,6 +77,9 @@ class Listening:
         self._pre_roll: deque[bytes] = deque(maxlen=max(1, round(PRE_ROLL_S / self._hop_s)))
         self._recent: deque[bytes] = deque(maxlen=round(TURN_MODEL_WINDOW_S / self._hop_s))
         self._newest: deque[bytes] = deque(maxlen=round(MEASURED_S / self._hop_s))
+        self._measured_s = 0.0
+        self._measures: tuple[float, float | None] = (SILENCE_DBFS, None)
+        self._newest_partial: Partial | None = None
         self._utterance_id: UtteranceId | None = None
         self._speech_began_s = 0.0
         self._last_media_at = services.clock.now()
@@ -119,8 +124,15 @@ class Listening:
             case None:
                 pass
 
-    def _measured(self) -> tuple[float, float | None]:
-        """The level (dBFS) of the newest audio, and the share of its power that is the agent's own."""
+    def _measured(self, *, at_least_every_s: float = 0.0) -> tuple[float, float | None]:
+        """The level (dBFS) of the newest audio, and the share of its power that is the agent's own; what was measured
+        less than ``at_least_every_s`` of media ago will do."""
+        if self._media_s - self._measured_s >= at_least_every_s:
+            self._measured_s = self._media_s
+            self._measures = self._measure()
+        return self._measures
+
+    def _measure(self) -> tuple[float, float | None]:
         hops = tuple(self._newest)
         echo = self._echo.share(b"".join(hops), self._services.clock.now())
         return round(speech_level_dbfs(hops), 1), None if echo is None else round(echo, 3)
@@ -182,10 +194,14 @@ class Listening:
                 self._recognizer = None
 
     def _relay(self, event: Partial | Final) -> None:
+        if isinstance(event, Partial):
+            if event == self._newest_partial:  # streaming recognisers repeat themselves several times a second
+                return
+            self._newest_partial = event
         text, secret_digits = self._redact(event)
         if isinstance(event, Partial):
             confidence = round(event.confidence, 4)
-            level_dbfs, echo = self._measured()
+            level_dbfs, echo = self._measured(at_least_every_s=MEASURE_EVERY_S)
             self._post(TranscriptPartial(event.utterance_id, text, secret_digits, confidence, level_dbfs, echo))
         else:
             confidence = round(event.confidence, 4)
