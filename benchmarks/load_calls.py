@@ -15,6 +15,10 @@ import uvloop
 from load.fleet import Load, percentile, run_load
 from load.script import speech_folder
 
+# Calls begin over the length of a turn, or more slowly where there are many: callers who do not know each other do not all
+# fall silent in the same second.
+RAMP_S, RAMP_S_PER_CALL = 5.2, 0.06
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -41,7 +45,7 @@ def recordings() -> list[bytes]:
 
 def main() -> None:
     args = arguments()
-    ramp_s = args.ramp if args.ramp >= 0 else 0.06 * args.calls
+    ramp_s = args.ramp if args.ramp >= 0 else max(RAMP_S if args.calls > 1 else 0.0, RAMP_S_PER_CALL * args.calls)
     load = Load(
         args.url,
         args.calls,
