@@ -89,7 +89,7 @@ async def test_workers_share_calls_outlive_each_other_and_drain(tmp_path: Path) 
             assert [await closed_with(call) for call in mine] == [1006] * 3
             assert all([await alive(call) for call in others])
             await soon(lambda: len(workers(server) - {first, second}) == 1)
-            await soon(lambda: server.metric("voice_session_capacity") == 8)
+            await soon(lambda: page(server, "/ready")["capacity"] == 8)  # the new worker takes calls
             await soon(lambda: server.metric('voice_sessions_total{outcome="error"}') == 3)
             assert server.metric("voice_active_sessions") == 3
             reasons = [call["reason"] for call in page(server, "/api/calls")["calls"] if call["ended"]]
