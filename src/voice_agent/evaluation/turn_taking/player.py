@@ -29,16 +29,25 @@ _BED_S = 20.0
 _BUSY_RETRIES = 10
 _BUSY_WAIT_S = 3.0
 
-OnAct = Callable[[Script, CallTimeline], None]
+OnCall = Callable[[Script, CallTimeline], None]
 
 
 class ScriptPlayer:
-    """Places calls at ``url``. ``on_call`` gets each call's timeline as it ends."""
+    """Places calls at ``url``. ``on_call`` gets each call's timeline as it ends. A server that is busy is asked again
+    after ``busy_wait_s``."""
 
-    def __init__(self, url: str, *, token: str = "", on_call: OnAct = lambda script, call: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        on_call: OnCall = lambda script, call: None,
+        busy_wait_s: float = _BUSY_WAIT_S,
+    ) -> None:
         self._url = url
         self._token = token
         self._on_call = on_call
+        self._busy_wait_s = busy_wait_s
 
     async def play_all(self, scripts: Sequence[Script], parallel: int) -> list[CallTimeline]:
         """All scripts, at most ``parallel`` at once; timelines in the scripts' order. Raises ``CallError`` where a server
@@ -71,7 +80,7 @@ class ScriptPlayer:
                 refused += 1
                 if refused > _BUSY_RETRIES:
                     raise CallError(f"the server refuses calls: {caller.closed}")
-                await asyncio.sleep(_BUSY_WAIT_S)
+                await asyncio.sleep(self._busy_wait_s)
                 continue
             calls.append(call)
             self._on_call(script, call)

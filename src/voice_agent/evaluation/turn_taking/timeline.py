@@ -13,6 +13,8 @@ from voice_agent.errors import BugError
 
 Span = tuple[float, float]
 
+_LEAD_S = 0.15  # what a client still plays when the server says that a reply is over
+
 
 class Kind(StrEnum):
     """What the caller's side did. TURN and INTERRUPTION want the floor; the others must be let pass."""
@@ -87,7 +89,8 @@ def joined(spans: tuple[Span, ...], gap_s: float, cuts: list[float] | None = Non
     """The spans with gaps up to ``gap_s`` closed, but never across a moment in ``cuts``."""
     out: list[Span] = []
     for start_s, end_s in spans:
-        if out and start_s - out[-1][1] <= gap_s and not any(out[-1][1] <= cut <= start_s for cut in cuts or ()):
+        parted = out and any(out[-1][1] - _LEAD_S <= cut <= start_s for cut in cuts or ())
+        if out and start_s - out[-1][1] <= gap_s and not parted:
             out[-1] = (out[-1][0], max(out[-1][1], end_s))
         else:
             out.append((start_s, end_s))
