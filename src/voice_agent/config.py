@@ -77,16 +77,16 @@ class AdmissionSettings(_Group):
     """When a call is refused although a place is free; see docs/capacity.md."""
 
     max_loop_lag_ms: float = Field(
-        20,
+        40,
         alias="ADMISSION_MAX_LOOP_LAG_MS",
         gt=0,
-        description="median lateness of the event loop over a second; one frame's length: later, and frames pile up",
+        description="median lateness of the event loop over a second; two frames' length: later, and frames pile up",
     )
     max_playout_lateness_ms: float = Field(
-        30,
+        60,
         alias="ADMISSION_MAX_PLAYOUT_LATENESS_MS",
         gt=0,
-        description="99th percentile over 3 s; half of a 60 ms jitter buffer, so that refusing comes before gaps",
+        description="99th percentile over 3 s; a usual jitter buffer: later, and callers hear gaps",
     )
     calm_s: float = Field(
         2, alias="ADMISSION_CALM_S", ge=0, description="seconds without overload before calls are admitted again"

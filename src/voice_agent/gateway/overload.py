@@ -29,6 +29,8 @@ LAG_WINDOW_S = 1.0
 # As many calls may begin at once as the ramp allows in this time.
 BURST_S = 2.0
 CALM_SHARE = 0.7
+# A median of fewer is chance: half a second of the watch's samples.
+MIN_LAGS = 10
 # Fewer chunks than one speaking call sends in two seconds say nothing about a 99th percentile.
 MIN_CHUNKS = 100
 
@@ -37,8 +39,8 @@ MIN_CHUNKS = 100
 class OverloadSettings:
     """``ramp_per_s`` calls may begin in a second while all is calm."""
 
-    max_loop_lag_s: float = 0.02
-    max_lateness_s: float = 0.03
+    max_loop_lag_s: float = 0.04
+    max_lateness_s: float = 0.06
     calm_s: float = 2.0
     ramp_per_s: float = 5.0
 
@@ -69,7 +71,8 @@ class OverloadGuard:
         self._lags.append((now, loop_lag_s))
         while self._lags[0][0] <= now - LAG_WINDOW_S:
             self._lags.popleft()
-        lag_s = sorted(lag for _, lag in self._lags)[len(self._lags) // 2]
+        lags = sorted(lag for _, lag in self._lags)
+        lag_s = lags[len(lags) // 2] if len(lags) >= MIN_LAGS else 0.0
         lag, late = lag_s / settings.max_loop_lag_s, (lateness_s or 0.0) / settings.max_lateness_s
         self._load = max(lag, late)
         if self._load >= CALM_SHARE:
