@@ -66,6 +66,10 @@ def running_server(
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "DRAIN_TIMEOUT_S": "5",
+        # A machine that runs tests may be busy with others; what admission does about that is tested on its own.
+        "ADMISSION_MAX_LOOP_LAG_MS": "5000",
+        "ADMISSION_MAX_PLAYOUT_LATENESS_MS": "5000",
+        "ADMISSION_RAMP_CALLS_PER_S": "1000",
         **(settings or {}),
     }
     with log_path.open("wb") as log:

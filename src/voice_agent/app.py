@@ -169,7 +169,7 @@ async def _local_services(
     recognizers = build_provider("asr", settings.asr.provider, context)
     synthesizer = CachingSynthesizer(build_provider("tts", settings.tts.provider, context))
     language_model = build_provider("llm", settings.llm.provider, context)
-    detectors = SileroDetectorFactory(pool)
+    detectors = SileroDetectorFactory(pool, quiet_dbfs=settings.turn.vad_quiet_dbfs)
     turn_model = SmartTurnModel(pool)
     understanding = SemanticUnderstanding(embedder, cache_dir=default_cache_dir())
     callers = CallerDirectory(database, settings.identity, clock)

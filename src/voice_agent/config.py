@@ -150,6 +150,13 @@ class TurnSettings(_Group):
     vad_threshold: float = Field(
         0.5, alias="VAD_THRESHOLD", description="probability of speech that counts as voiced", gt=0, lt=1
     )
+    vad_quiet_dbfs: float = Field(
+        -60.0,
+        alias="VAD_QUIET_DBFS",
+        ge=-200,
+        le=-30,
+        description="audio below this is no speech, and costs no voice detection; -200 leaves nothing out",
+    )
     speech_start_ms: int = Field(64, alias="SPEECH_START_MS", ge=32, description="speech this long is an onset")
     speech_stop_ms: int = Field(160, alias="SPEECH_STOP_MS", ge=64, description="silence this long is a pause")
     end_of_turn_min_ms: int = Field(200, alias="END_OF_TURN_MIN_MS", ge=0, description="silence before any turn ends")
