@@ -20,6 +20,10 @@ from voice_agent.errors import ConfigError
 
 _READY_WITHIN_S = 180.0  # a first start builds the knowledge base
 _STOP_WITHIN_S = 20.0
+# A bench that is killed leaves no server behind (Linux: PR_SET_PDEATHSIG).
+_ENDS_WITH_ITS_PARENT = (
+    "import ctypes, signal; ctypes.CDLL(None).prctl(1, signal.SIGTERM); " if sys.platform == "linux" else ""
+)
 _URL = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
@@ -42,7 +46,7 @@ async def bench_server() -> AsyncIterator[BenchServer]:
             "LOG_LEVEL": "INFO",
             "DRAIN_TIMEOUT_S": "1",
         }
-        program = "from voice_agent.cli.main import main; main()"
+        program = _ENDS_WITH_ITS_PARENT + "from voice_agent.cli.main import main; main()"
         with log_path.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", program, "serve", "--host", "127.0.0.1", "--port", "0"),
