@@ -23,7 +23,9 @@ def turns(
     events_dir: Annotated[
         Path | None, typer.Option(help="With --url: where that server keeps its event logs, for the operating curve.")
     ] = None,
-    parallel: Annotated[int, typer.Option(min=1, max=50, help="Calls at once; local models need a core each.")] = 2,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=50, help="Calls at once; local models take half a core each.")
+    ] = 3,
     seed: Annotated[int, typer.Option(help="Another seed composes other calls.")] = 1,
     recordings: Annotated[
         Path | None, typer.Option(help="Human recordings. Default: Debian's asterisk-core-sounds-en-wav.")

@@ -28,7 +28,7 @@ class RunPlan:
 
     families: tuple[str, ...] = ()
     quick: bool = False
-    parallel: int = 2
+    parallel: int = 3
     seed: int = 1
     recordings: Path = HumanRecordings().folder
 

@@ -9,7 +9,8 @@ whatever rules this version decides by.
 Definitions. *End-of-turn delay*: last voiced sample to the decision, at true ends of turns. *Cut off*: a turn with a
 pause inside which the machine decides before the detector hears the caller go on. A point of the curve is the median
 delay and the share of turns cut off, both at one scale. "False cut-offs at 300 ms" is that share where the median delay
-is 300 ms; "latency at 5 % cut-offs" is the delay from which on the share stays at or under 5 %; both interpolated.
+is 300 ms (where no scale is that fast: the share at the least delay there is, as the recogniser's work is no wait that
+could be scaled); "latency at 5 % cut-offs" is the delay from which on the share stays at or under 5 %; both interpolated.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _END_SLACK_S = 0.15  # the detector's idea of the last voiced sample differs fro
 _GIVE_UP_S = 12.0  # longer than any scaled wait
 _SHARE_LIMIT = 0.05
 _DELAY_S = 0.3
+_FRAME_S = 0.02  # delays that differ by less are the same
 
 LoggedEvent = tuple[float, Event]
 
@@ -187,8 +189,13 @@ def turn_acts(call: CallTimeline, kinds: Mapping[int, Kind]) -> list[CallerAct]:
 
 
 def _share_at(delays: NDArray[np.float64], shares: NDArray[np.float64], delay_s: float) -> float:
-    """The cut-off share at a median delay; at a delay under the curve's first, that of its first point."""
-    return float(np.interp(delay_s, delays, shares))
+    """The least cut-off share at a median delay of at most ``delay_s``, or of the least that there is."""
+    within = np.flatnonzero(delays <= max(delay_s, float(delays.min()) + _FRAME_S))
+    best, last = float(shares[within].min()), int(within[-1])
+    if last + 1 == shares.size or delays[last + 1] <= delay_s:
+        return best
+    part = max(0.0, delay_s - float(delays[last])) / float(delays[last + 1] - delays[last])
+    return min(best, float(shares[last] + part * (shares[last + 1] - shares[last])))
 
 
 def _delay_at(delays: NDArray[np.float64], shares: NDArray[np.float64], share: float) -> float:

@@ -77,19 +77,22 @@ def ordinary(material: Materials) -> list[Script]:
     draw = material.draw("ordinary")
     texts = [*phrases.QUESTIONS, *phrases.MORE_QUESTIONS]
     draw.shuffle(texts)
+    about_orders = [text for text in texts if "order" in text and "store" not in text]
+    texts = [text for text in texts if text not in about_orders]
     names = list(SENTENCES)
     draw.shuffle(names)
     scripts = []
-    for number in range(material.calls(5)):
+    for number in range(material.calls(4)):
+        mine = texts[number * 4 : number * 4 + 4] if number else [*about_orders, *texts[:2]]
         steps = [
-            _turn(material, text, _CALLERS[(number + at) % 2], variant="synthesised")
-            for at, text in enumerate(texts[number * 4 : number * 4 + (3 if material.quick else 4)])
+            _turn(material, text, _CALLERS[(number + at) % 2], variant="synthesised") for at, text in enumerate(mine)
         ]
         if material.humans.available:
-            for at, name in enumerate(names[number * 2 : number * 2 + (1 if material.quick else 2)]):
+            for at, name in enumerate(names[number * 2 : number * 2 + 2]):
                 human = Step(Kind.TURN, SENTENCES[name], material.humans.prompt(name), "human")
                 steps.insert(1 + 2 * at, human)
-        scripts.append(_script(material, "ordinary", number, steps, verified=True))
+        some = steps[1:5] if material.quick else steps
+        scripts.append(_script(material, "ordinary", number, some, verified=not number and not material.quick))
     return scripts
 
 
@@ -116,13 +119,13 @@ def pauses(material: Materials) -> list[Script]:
             _digits(material, "831", "o2", "order number read by a human", pause_s) for pause_s in phrases.PAUSES_S
         ]
     draw.shuffle(turns)
-    count = material.calls(6)
-    share = 4 if material.quick else -(-len(turns) // count)
-    scripts = [
-        _script(material, "pauses", number, turns[number * share : (number + 1) * share], verified=True)
-        for number in range(count)
-    ]
-    if material.humans.available and not material.quick:
+    about_orders = [turn for turn in turns if turn.variant.startswith("order number")]
+    others = [turn for turn in turns if turn not in about_orders]
+    if material.quick:
+        return [_script(material, "pauses", 0, [*others[:3], *about_orders[:1]])]
+    shares = [*_shares(about_orders, 2), *_shares(others, 3)]  # only orders need a caller who has proved who they are
+    scripts = [_script(material, "pauses", number, share, verified=number < 2) for number, share in enumerate(shares)]
+    if material.humans.available:
         for pause_s in phrases.PAUSES_S:
             asked = _turn(material, _OPENING, "low", variant="context")
             pin = _digits(material, "42", "71", "PIN read by a human", pause_s)
@@ -301,6 +304,12 @@ def _over_answers(
         steps += quiet
         scripts.append(_script(material, family, number, steps))
     return scripts
+
+
+def _shares(steps: Sequence[Step], count: int) -> list[Sequence[Step]]:
+    """The steps in ``count`` parts of about the same length."""
+    size = -(-len(steps) // count)
+    return [steps[at : at + size] for at in range(0, len(steps), size)]
 
 
 def _over(step: Step, heard_s: float) -> Step:

@@ -102,3 +102,16 @@ def test_turns_that_are_always_cut_have_no_delay_at_five_percent() -> None:
     assert found is not None
     assert found.delay_at_5_percent.n == 0
     assert curve([], 1) is None
+
+
+def test_where_no_scale_is_fast_enough_the_least_delay_counts() -> None:
+    slow = ScoredTurn("family", "turn", (False,) * len(SCALES), tuple(0.4 + 0.1 * s for s in SCALES), 0.5)
+    hasty = ScoredTurn("family", "turn", (True, *(False,) * (len(SCALES) - 1)), slow.delay_s, 0.5)
+    found = curve([slow] * 9 + [hasty], 1)
+    assert found is not None
+    assert found.cut_share[0] == pytest.approx(0.1)
+    assert found.cut_at_300_ms.value == pytest.approx(0.1), "25 ms more are another delay"
+    near = ScoredTurn("family", "turn", hasty.cut, tuple(0.4 + 0.01 * s for s in SCALES), 0.5)
+    same = curve([near] * 10, 1)
+    assert same is not None
+    assert same.cut_at_300_ms.value == 0.0, "2.5 ms more are not"
