@@ -126,6 +126,7 @@ class CallSession:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reply_task: asyncio.Task[None] | None = None
+        self._reply_id: ReplyId | None = None  # whose the task is
         self._turn_certain = asyncio.Event()
         self._understand_task: asyncio.Task[None] | None = None
         self._hand_over_task: asyncio.Task[None] | None = None
@@ -316,12 +317,13 @@ class CallSession:
         runner = ReplyRunner(self._services, dialogue, self._playout, self._post_masked, locale=self._locale.tag)
         history: tuple[Message, ...] = self._machine.messages()
         self._playout.begin(command.reply_id, held=draft)
+        self._reply_id = command.reply_id
         self._reply_task = self._start(runner.run(command, history), f"reply-{command.reply_id}")
 
     def _stop_reply(self, reply_id: ReplyId) -> None:
         sent = self._playout.has_sent(reply_id)
         self._playout.cancel(reply_id)
-        if self._reply_task is not None:
+        if self._reply_task is not None and reply_id == self._reply_id:
             self._reply_task.cancel()
             self._reply_task = None
         if sent:

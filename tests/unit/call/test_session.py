@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.call.scripted import Caller, World, answer, asks_tool, broken, quick
+from tests.unit.call.scripted import Caller, Round, World, answer, asks_tool, broken, quick
 from tests.virtual_time import run_virtual
 
 from voice_agent.conversation.commands import Purpose
@@ -16,6 +16,7 @@ from voice_agent.conversation.events import SegmentWritten, SpeechStopped
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.errors import ProviderFault, StoreError
 from voice_agent.models import CallOutcome, Meaning, PolicyReason, Role, ToolStatus
+from voice_agent.providers.llm.base import LlmFinished, TextDelta
 from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
 
 ONE_OBJECT: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -433,3 +434,19 @@ def test_public_answers_reach_the_model_as_they_are_and_personal_ones_masked(ide
     seen = caller.world.requests[1].messages[-1].tool_result.data["text"]
     assert ("care@shop.example" in seen) is (identity is IdentityLevel.NONE)
     assert "care@shop.example" not in repr([record.entry for record in caller.records])
+
+
+def test_the_answer_to_a_long_turn_is_heard_whole_though_the_agent_said_okay_in_it() -> None:
+    slow: Round = [TextDelta("You can bring it back. "), 1.7, TextDelta("It is free."), LlmFinished()]
+
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        caller.world.words.append("I bought the blue coat there")
+        await caller.speaks(21)
+        await caller.listens(8)
+
+    caller = call(scene, World(rounds=[list(slow) for _ in range(3)]))
+    assert Purpose.ACKNOWLEDGE in [record.entry.purpose for record in caller.records if record.entry.name == "say"]
+    finished = [record.entry.reply_id for record in caller.records if record.entry.name == "reply_finished"]
+    assert caller.last("turn_committed").text == "I bought the blue coat there"
+    assert finished[-1] == caller.last("start_reply").reply_id

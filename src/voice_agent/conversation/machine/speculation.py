@@ -8,7 +8,8 @@ saves the model's and the synthesiser's time, and a wrong one costs a request. R
 1. Before the commit nothing of a draft is heard, and only tools that read run for it; what they bring takes effect at
    the commit.
 2. The meanings of the turn are looked for at the same time; a policy that wants something else than an answer wins.
-3. No draft is made while a secret is collected, over the agent's own words, or for a turn that waits for more words.
+3. No draft is made while a secret is collected, over the agent's own words ("okay" included: there is one playout), or
+   for a turn that waits for more words.
 4. At most ``drafts_per_turn``: a caller who keeps going on costs no more than that.
 """
 
@@ -44,6 +45,7 @@ class Speculation:
     def _may_draft(self, turn: CallerTurn) -> bool:
         ctx = self._ctx
         listening = ctx.call is CallState.ACTIVE and ctx.agent is AgentState.IDLE and ctx.reply is None
+        listening = listening and ctx.acknowledging is None
         secret = ctx.secret.collecting or ctx.checking_secret or turn.secret_digits > 0
         turns_left = ctx.turns_taken < ctx.settings.max_turns
         return listening and turns_left and not secret and not turn.contest and not turn.keys and bool(turn.full_text())

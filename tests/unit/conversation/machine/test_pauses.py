@@ -7,7 +7,7 @@ from tests.unit.conversation.machine.driver import Driver
 
 from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
-from voice_agent.conversation.machine import MachineSettings
+from voice_agent.conversation.machine import MachineSettings, SpeculationSettings
 from voice_agent.conversation.states import AgentState, CallState
 from voice_agent.models import OpenQuestion, PolicyReason, ToolCall, ToolResult, ToolStatus
 
@@ -166,6 +166,16 @@ def test_the_caller_gets_time_to_go_on_after_an_acknowledgement() -> None:
     assert not driver.all(c.CommitTurn)
     driver.wait(3)
     assert driver.all(c.CommitTurn)
+
+
+def test_no_answer_is_drafted_over_an_acknowledgement() -> None:
+    driver = greeted(plays=False, settings=MachineSettings(speculation=SpeculationSettings(max_wait_s=5.0)))
+    monologue(driver, driver.settings.acknowledge_after_s + 1)
+    driver.wait(0.4)
+    said = driver.last(c.Say)
+    assert said.purpose is c.Purpose.ACKNOWLEDGE
+    driver.feed(e.TurnScored(driver.last(c.OpenTurn).utterance_id, 0.9))
+    assert all(reply.reply_id < said.reply_id for reply in driver.all(c.StartReply)), "it would cut the okay off"
 
 
 def test_a_finished_acknowledgement_is_not_cancelled() -> None:
