@@ -89,7 +89,7 @@ class AgentSide:
             return
         match event:
             case SegmentWritten():
-                draft.reply.write(event.index, event.text)
+                draft.reply.write(event.index, event.text, interruptible=event.interruptible)
             case SynthesisFinished():
                 draft.reply.measured(event.index, event.duration_s)
             case ToolStarted() | ToolReturned():

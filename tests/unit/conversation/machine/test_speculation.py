@@ -179,3 +179,19 @@ def test_the_end_of_the_call_ends_a_draft() -> None:
     driver = unsure_turn()
     driver.feed(e.CallerHungUp("hangup"))
     assert driver.last(c.CancelReply).reply_id == drafts(driver)[0].reply_id
+
+
+def test_a_drafts_passage_that_must_be_heard_is_not_interrupted() -> None:
+    driver = unsure_turn(plays=False)
+    reply_id = drafts(driver)[0].reply_id
+    driver.feed(e.SegmentWritten(reply_id, 0, "This call is recorded for quality.", interruptible=False))
+    driver.feed(e.SynthesisFinished(reply_id, 0, 4.0))
+    driver.wait(2.0)
+    assert driver.all(c.ReleaseReply)
+    driver.feed(e.PlayoutStarted(reply_id))
+    driver.wait(0.5)
+    driver.begins()
+    driver.wait(0.5)
+    driver.feed(e.TranscriptPartial(driver._utterance, "stop stop now"))
+    driver.wait(0.5)
+    assert not driver.all(c.StopForBargeIn)
