@@ -237,7 +237,8 @@ class CallerSide:
             return
         if turn.contest or turn.over_agent:
             decision = self._contest.judge(turn, now, final=True)
-            if decision.verdict is Verdict.NOT_INTERRUPTION and turn.secret_digits == 0 and not turn.carried_text:
+            more = turn.secret_digits or turn.carried_text or turn.keys  # a sound beside these takes nothing back
+            if decision.verdict is Verdict.NOT_INTERRUPTION and not more:
                 self._let_pass(turn, decision.rule, now)
                 return
             if turn.contest:

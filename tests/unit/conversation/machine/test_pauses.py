@@ -301,3 +301,17 @@ def test_a_caller_can_take_the_handover_back(text: str) -> None:
     assert driver.last(c.StopForBargeIn).reply_id == reply
     assert not driver.all(c.Escalate)
     assert driver.last(c.CommitTurn).text == text
+
+
+def test_keys_pressed_after_a_cough_over_the_agent_count() -> None:
+    driver = greeted(answer="You can return any item within thirty days of delivery, free of charge.")
+    driver.says("What is your return policy?", lasting=0.8)
+    assert driver.machine.agent is AgentState.SPEAKING
+    driver.begins()
+    driver.wait(0.2)
+    for key in "83102":
+        driver.feed(e.DtmfReceived(key))
+        driver.wait(0.1)
+    driver.pauses("")
+    driver.wait(4)
+    assert driver.last(c.CommitTurn).text == "83102"
