@@ -186,7 +186,9 @@ class CallerSide:
     def keys_done(self, now: float) -> None:
         ctx = self._ctx
         ctx.timers.clear(Timer.KEYS)
-        if ctx.turn is not None and ctx.caller is CallerState.SILENT:
+        if ctx.turn is not None and ctx.caller is CallerState.PAUSED and ctx.turn.has_final:
+            self._settle(ctx.turn, now)
+        elif ctx.turn is not None and ctx.caller is CallerState.SILENT:
             if ctx.turn.full_text():
                 self._commit(ctx.turn, "keypad", 0.0, now)
             else:
@@ -250,7 +252,7 @@ class CallerSide:
                 self._on_unheard(now)
             return
         needed = self._turn_end.needed(turn)
-        due = self._turn_end.due(turn, needed, now)
+        due = max(self._turn_end.due(turn, needed, now), ctx.timers.at(Timer.KEYS))
         if due <= now:
             self._commit(turn, needed.rule, needed.wait_s, now)
         else:

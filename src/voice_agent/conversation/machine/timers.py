@@ -47,6 +47,10 @@ class Timers:
     def clear_all(self) -> None:
         self._due.clear()
 
+    def at(self, timer: Timer) -> float:
+        """When it is due; minus infinity where it is not set."""
+        return self._due.get(timer, float("-inf"))
+
     def next(self) -> float | None:
         return min(self._due.values(), default=None)
 

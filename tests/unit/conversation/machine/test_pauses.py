@@ -315,3 +315,25 @@ def test_keys_pressed_after_a_cough_over_the_agent_count() -> None:
     driver.pauses("")
     driver.wait(4)
     assert driver.last(c.CommitTurn).text == "83102"
+
+
+def test_a_number_keyed_after_words_is_waited_for_to_its_last_digit() -> None:
+    driver = asked_for_the_order_number()
+    speak(driver, "My order number is")
+    for key in "83102":
+        driver.wait(0.6)
+        driver.feed(e.DtmfReceived(key))
+    driver.wait(3)
+    assert driver.last(c.CommitTurn).text == "My order number is 83102"
+    assert driver.last(c.CommitTurn).rule == "order_number_complete"
+
+
+def test_a_hash_ends_a_number_keyed_after_words() -> None:
+    driver = asked_for_the_order_number()
+    speak(driver, "My order number is")
+    for key in "8310":
+        driver.wait(0.6)
+        driver.feed(e.DtmfReceived(key))
+    driver.feed(e.DtmfReceived("#"))
+    driver.wait(0.1)
+    assert driver.last(c.CommitTurn).text == "My order number is 8310"
