@@ -350,10 +350,11 @@ class CallSession:
                 meanings = await self._services.understanding.meanings(command.text, locale=self._locale.tag)
         except (TimeoutError, ProviderError) as error:
             category = error.category.value if isinstance(error, ProviderError) else "timeout"
-            self.post(StageFailed(Stage.UNDERSTANDING, category, command.turn_id))
+            self.post(StageFailed(Stage.UNDERSTANDING, category, command.turn_id, command.request))
         except Exception:
             log.exception("understanding failed unexpectedly")
-            self.post(StageFailed(Stage.UNDERSTANDING, ProviderFault.INTERNAL.value, command.turn_id))
+            category = ProviderFault.INTERNAL.value
+            self.post(StageFailed(Stage.UNDERSTANDING, category, command.turn_id, command.request))
         else:
             self.post(TurnUnderstood(command.turn_id, meanings, command.request))
 

@@ -258,12 +258,14 @@ class ReplyFailed:
 
 @dataclass(frozen=True, slots=True)
 class StageFailed:
-    """A stage outside of replies failed: recognition was lost, the turn ``turn_id`` was not understood in time."""
+    """A stage outside of replies failed: recognition was lost, the turn ``turn_id`` was not understood in time
+    (``request``: which asking about it; see ``Understand``)."""
 
     name: ClassVar[str] = "stage_failed"
     stage: Stage
     category: str
     turn_id: TurnId | None = None
+    request: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

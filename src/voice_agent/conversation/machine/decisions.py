@@ -13,7 +13,7 @@ from voice_agent.conversation.commands import (
     Understand,
 )
 from voice_agent.conversation.endpointing import words_of
-from voice_agent.conversation.events import SecretChecked, TransferFinished, TurnUnderstood
+from voice_agent.conversation.events import SecretChecked, StageFailed, TransferFinished, TurnUnderstood
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
 from voice_agent.conversation.machine.timers import Timer
 from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER
@@ -74,11 +74,12 @@ class Decisions:
         )
         self._decided(event.turn_id, decision, now)
 
-    def not_understood(self, turn_id: TurnId | None, now: float) -> None:
+    def not_understood(self, event: StageFailed, now: float) -> None:
         """The meanings of the turn could not be found: treat it as plain, the tool router still guards identity."""
-        if turn_id is not None:
+        newest = event.request in (None, self._ctx.newest_understanding)
+        if event.turn_id is not None and newest:
             decision = PolicyDecision(PolicyAction.CONTINUE, PolicyReason.NONE, 0.0, "unclassified")
-            self._decided(turn_id, decision, now)
+            self._decided(event.turn_id, decision, now)
 
     def _decided(self, turn_id: TurnId, decision: PolicyDecision, now: float) -> None:
         """Acts on the committed turn; for one that is only drafted the decision is kept until it is committed."""

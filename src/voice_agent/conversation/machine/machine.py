@@ -206,7 +206,7 @@ class CallMachine:
 
     def _stage_failed(self, event: StageFailed, now: float) -> None:
         if event.stage is Stage.UNDERSTANDING:
-            self._decisions.not_understood(event.turn_id, now)
+            self._decisions.not_understood(event, now)
         elif event.stage is Stage.ASR and self._ctx.call is CallState.ACTIVE:
             self._decisions.escalate(PolicyReason.REPEATED_FAILURES, now)  # a call that cannot hear goes to a human
 

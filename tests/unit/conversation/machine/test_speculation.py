@@ -195,3 +195,19 @@ def test_a_drafts_passage_that_must_be_heard_is_not_interrupted() -> None:
     driver.feed(e.TranscriptPartial(driver._utterance, "stop stop now"))
     driver.wait(0.5)
     assert not driver.all(c.StopForBargeIn)
+
+
+def test_a_failure_to_understand_earlier_words_of_the_turn_says_nothing_of_the_later_ones() -> None:
+    driver = unsure_turn()
+    turn_id = driver.last(c.Understand).turn_id
+    driver.begins()
+    driver.feed(e.TranscriptPartial(driver._utterance, "Where is my parcel and my coat"))
+    driver._react = lambda command: None  # type: ignore[method-assign]  # nobody answers Understand
+    driver.wait(0.5)
+    driver.pauses("Where is my parcel and my coat")
+    driver.wait(2.0)
+    first, second = driver.all(c.Understand)
+    driver.feed(e.StageFailed(e.Stage.UNDERSTANDING, "timeout", turn_id, first.request))
+    assert not driver.all(c.Decide), "it must not stand for the answer that is still to come"
+    driver.feed(e.StageFailed(e.Stage.UNDERSTANDING, "timeout", turn_id, second.request))
+    assert driver.all(c.Decide)
