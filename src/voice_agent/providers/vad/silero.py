@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from voice_agent.audio.energy_gate import QUIET_DBFS, EnergyGate
@@ -38,6 +39,8 @@ _GATHER_FROM_CALLS: Final = 12
 _GATHER_S: Final = 0.006
 # A call whose audio comes in a burst keeps at most this much waiting; beyond it the oldest is dropped.
 _WAITING_HOPS: Final = 320
+
+_log = structlog.get_logger(__name__)
 
 
 def speech_probabilities(session: Any, pcm: bytes) -> list[float]:
@@ -121,12 +124,21 @@ class SileroDetectorFactory:
                     detector.failed(error)
             else:
                 for row, (detector, probability) in enumerate(zip(batch, output[:, 0].tolist(), strict=True)):
-                    detector.judged(probability, new_state[:, row : row + 1])
+                    _tell(detector, probability, new_state[:, row : row + 1])
         if self._ready and not self._scheduled:
             self._schedule(0.0)
 
     def closed(self) -> None:
         self._open -= 1
+
+
+def _tell(detector: SileroDetector, probability: float, state: NDArray[np.float32]) -> None:
+    """A call that fails on its hop must not leave the rest of the batch unheard."""
+    try:
+        detector.judged(probability, state)
+    except Exception as error:
+        _log.exception("a call failed on its audio")
+        detector.failed(ProviderError(f"a hop could not be taken: {error}", category=ProviderFault.INTERNAL))
 
 
 class SileroDetector:

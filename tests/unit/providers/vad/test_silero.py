@@ -202,6 +202,23 @@ async def test_a_model_that_fails_is_reported_once(factory: SileroDetectorFactor
     assert "out of memory" in str(failures[0])
 
 
+async def test_a_call_that_cannot_take_its_hop_spoils_no_other_call(factory: SileroDetectorFactory) -> None:
+    def breaks(hop: bytes, probability: float) -> None:
+        raise ValueError("a recogniser that does not take this")
+
+    failures: list[ProviderError] = []
+    heard: list[float] = []
+    broken = factory.open(breaks, failures.append)
+    whole = factory.open(lambda hop, probability: heard.append(probability), _no_failure)
+    due = hops(noise(0.2, 0.2))
+    for hop in due:
+        broken.push(hop)
+        whole.push(hop)
+        await asyncio.sleep(0.01)
+    assert len(heard) == len(due)
+    assert [failure.category for failure in failures] == [ProviderFault.INTERNAL]
+
+
 @pytest.mark.parametrize("size", [0, HOP_BYTES - 2, HOP_BYTES + 2])
 async def test_a_hop_has_one_size(factory: SileroDetectorFactory, size: int) -> None:
     with pytest.raises(BugError, match="512 samples"):
