@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from voice_agent.audio.resample import Resampler
 from voice_agent.call.door import SPEAK_RATE_HZ
@@ -101,6 +102,8 @@ def early_refusals(admission: Admission, paths: Collection[str], clip: BusyClip 
                     self._refuse(accept, reason)
                 else:
                     super().data_received(data)
+                    if not reason and not _is_under_way(self.transport):
+                        admission.end_handshake()
             else:
                 self._first = False
                 super().data_received(data)
@@ -122,6 +125,13 @@ def early_refusals(admission: Admission, paths: Collection[str], clip: BusyClip 
                     self.transport.close()
 
     return EarlyRefusals
+
+
+def _is_under_way(transport: asyncio.Transport) -> bool:
+    """Whether the request has become a WebSocket's, and the door will be asked. One that was malformed beyond what is
+    looked at here has been answered: it must not stand in the way of others."""
+    protocol = transport.get_protocol()
+    return isinstance(protocol, WebSocketsSansIOProtocol) and protocol.handshake_initiated and not protocol.close_sent
 
 
 def handshake_answer(request: bytes, starts: tuple[bytes, ...]) -> bytes:

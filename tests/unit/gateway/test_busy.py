@@ -151,3 +151,18 @@ async def test_other_requests_are_answered_as_ever() -> None:
             writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
         writer.close()
+
+
+async def test_a_malformed_handshake_keeps_no_place() -> None:
+    malformed = request().replace(b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 8")
+    plain = request().replace(b"Connection: Upgrade", b"Connection: close")
+    async with served(capacity=1, early=True) as server:
+        for data in (malformed, plain):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(data)
+            status = (await reader.readline()).decode()
+            assert status.startswith("HTTP/1.1 4"), status
+            writer.close()
+        async with connect(server.ws("caller_id=1")) as first:
+            assert await first.recv()
+            assert len(server.calls) == 1
