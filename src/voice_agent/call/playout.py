@@ -152,11 +152,14 @@ class Playout:
             self._paused = True
 
     def unpause(self, reply_id: ReplyId, *, rewind_s: float = 0.0) -> None:
-        """Goes on, at the beginning of a sound at most ``rewind_s`` back."""
+        """Goes on, at the beginning of a sound at most ``rewind_s`` back; not before the caller of this has returned, so
+        that a ``pause`` which follows at once lets nothing out."""
         if reply_id == self._reply_id:
             self._repeat(chunks_to_repeat(tuple(self._spent), round(rewind_s / CHUNK_S)))
             self._paused = False
-            self._pump()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(0.0, self._pump)
 
     def cancel(self, reply_id: ReplyId) -> float:
         """Drops what is unsent; gives the seconds heard. Later audio of this reply is ignored."""

@@ -125,6 +125,22 @@ def test_cancelling_stops_at_once_and_tells_what_was_heard() -> None:
     play(scene)
 
 
+def test_a_reply_that_is_let_go_and_held_back_in_one_breath_is_not_heard() -> None:
+    async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
+        playout.begin(ONE, held=True)
+        await playout.write(ONE, pcm(1.0))
+        playout.unpause(ONE)  # its turn is certain,
+        playout.pause(ONE)  # but the caller speaks again
+        await asyncio.sleep(0.5)
+        assert not door.sent
+        assert not events
+        playout.unpause(ONE)
+        await asyncio.sleep(0.5)
+        assert door.sent
+
+    play(scene)
+
+
 def test_a_pause_holds_the_rest_and_resuming_goes_on_where_it_stopped() -> None:
     async def scene(playout: Playout, door: RecordingDoor, events: list[object]) -> None:
         playout.begin(ONE)
