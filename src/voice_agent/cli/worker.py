@@ -180,7 +180,7 @@ async def _heed_parent(link: Link, view: ServerView, stop: asyncio.Event) -> Non
 
 
 async def _adopt(handed: socket.socket, server: PlatformServer, reporter: _Reporter) -> None:
-    """Makes the connections that the parent hands over the server's own."""
+    """Makes the connections that the parent hands over the server's own; returns when the parent is gone."""
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     handed.setblocking(False)
@@ -189,10 +189,11 @@ async def _adopt(handed: socket.socket, server: PlatformServer, reporter: _Repor
         while True:
             await readable.wait()
             readable.clear()
-            with suppress(EOFError):
-                while batch := _taken(handed):
-                    await asyncio.gather(*(server.adopt(connection) for connection in batch))
-                    reporter.took(len(batch))
+            while batch := _taken(handed):
+                await asyncio.gather(*(server.adopt(connection) for connection in batch))
+                reporter.took(len(batch))
+    except EOFError:  # the socket stays readable: to go on would be to spin
+        return
     finally:
         loop.remove_reader(handed)
 
@@ -200,6 +201,10 @@ async def _adopt(handed: socket.socket, server: PlatformServer, reporter: _Repor
 def _taken(handed: socket.socket) -> list[socket.socket]:
     """What is there, at most ``_BATCH``. Raises ``EOFError`` where nothing will come any more."""
     batch: list[socket.socket] = []
-    while len(batch) < _BATCH and (connection := take_over(handed)) is not None:
-        batch.append(connection)
+    try:
+        while len(batch) < _BATCH and (connection := take_over(handed)) is not None:
+            batch.append(connection)
+    except EOFError:
+        if not batch:
+            raise
     return batch
