@@ -36,8 +36,9 @@ PRE_ROLL_S = 0.224
 MEASURED_S = 0.6
 # What the end-of-turn model looks at.
 TURN_MODEL_WINDOW_S = 8.0
-# Partials may come ten times a second; measuring what they stand on takes up to a millisecond.
-MEASURE_EVERY_S = 0.25
+# Partials may come more often than there is something new to measure, and measuring takes up to a millisecond. Any longer
+# would judge the first words by the level at their onset, which is that of somebody further away.
+MEASURE_EVERY_S = 0.1
 
 Heard = SpeechStarted | SpeechStopped | TranscriptPartial | TranscriptFinal | TurnScored | StageFailed
 Redact = Callable[[Partial | Final], tuple[str, int]]
