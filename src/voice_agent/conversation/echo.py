@@ -16,6 +16,9 @@ from voice_agent.conversation.endpointing import words_of
 _FEWEST_LETTERS: Final = 7
 # The end of what was heard is what counts, and bounds the work.
 _MOST_LETTERS: Final = 60
+# Where so many letters resembled nothing, the echo is over. Who says the agent's words later means them; and looking at
+# more of a long turn would take tens of milliseconds.
+_OVER_LETTERS: Final = 120
 
 
 def likeness(heard: str, spoken: Iterable[str]) -> float:
@@ -35,12 +38,17 @@ def without_echo(text: str, spoken: str, *, alike: float) -> str:
     after the agent's echo. Of several such beginnings the one that explains most letters counts, an edit weighing two."""
     words = text.split()
     best_count, best_gain = 0, 0.0
+    alike_letters = 0
     for count in range(1, len(words) + 1):
         beginning = " ".join(words[:count])
         found = likeness(beginning, (spoken,))
         gain = len(beginning) * (1.0 - 2.0 * (1.0 - found))
-        if found >= alike and gain > best_gain:
-            best_count, best_gain = count, gain
+        if found >= alike:
+            alike_letters = len(beginning)
+            if gain > best_gain:
+                best_count, best_gain = count, gain
+        elif len(beginning) - alike_letters > _OVER_LETTERS:
+            break
     return " ".join(words[best_count:])
 
 

@@ -74,3 +74,12 @@ def edits(pattern: str, text: str) -> int:
 @given(letters, st.text(alphabet="abcd", min_size=1, max_size=30))
 def test_it_is_the_share_of_letters_that_need_no_edit(pattern: str, text: str) -> None:
     assert likeness(pattern, [text]) == pytest.approx(1 - edits(pattern, text) / len(pattern))
+
+
+def test_words_of_the_agent_that_the_caller_repeats_later_take_nothing_away() -> None:
+    own = (
+        "okay but the thing is that my neighbour took the parcel in and gave it to me only a month later when she came "
+        "back from her holidays so how do you count that when you say that I can return any item within thirty days of "
+        "delivery free of charge and without giving a reason"
+    )
+    assert without_echo(f"within thirty days of delivery {own}", AGENT, alike=0.8) == own
