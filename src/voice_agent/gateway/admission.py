@@ -171,8 +171,9 @@ class Admission:
             return False
         return True
 
-    def begin_handshake(self) -> str:
-        """A client's first bytes are there: "" lets it go on, anything else is why it is refused. Counts refusals."""
+    def begin_handshake(self, *, final: bool = True) -> str:
+        """A client's first bytes are there: "" lets it go on, anything else is why it is refused. Counts refusals, unless
+        they are not ``final``: then ``try_admit`` will be asked all the same."""
         now = self._clock.now()
         while self._handshakes and self._handshakes[0] <= now - HANDSHAKE_S:
             self._handshakes.popleft()
@@ -180,7 +181,8 @@ class Admission:
         if objection is None:
             self._handshakes.append(now)
             return ""
-        self._on_refused(objection.why)
+        if final:
+            self._on_refused(objection.why)
         return objection.reason
 
     def end_handshake(self) -> None:

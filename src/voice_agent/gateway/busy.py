@@ -97,8 +97,9 @@ def early_refusals(admission: Admission, paths: Collection[str], clip: BusyClip 
                 self._answered(data)
             elif self._first and (accept := handshake_answer(data, starts)):
                 self._first = False
-                reason = admission.begin_handshake()
-                if reason and (clip is None or not clip.free):
+                silent = clip is None or not clip.free
+                reason = admission.begin_handshake(final=silent)
+                if reason and silent:
                     self._refuse(accept, reason)
                 else:
                     super().data_received(data)

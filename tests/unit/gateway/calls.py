@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ from voice_agent.gateway.busy import early_refusals
 from voice_agent.gateway.http import create_http_app
 from voice_agent.gateway.server import server_config
 from voice_agent.gateway.websocket import StreamingGateway
-from voice_agent.models import CallId, ReplyId
+from voice_agent.models import CallId, Refusal, ReplyId
 from voice_agent.observability.event_log import EventLog
 from voice_agent.observability.record import RecordSink
 
@@ -193,10 +193,11 @@ async def served(
     warm: bool = True,
     server_options: dict[str, Any] | None = None,
     early: bool = False,
+    on_refused: Callable[[Refusal], None] = lambda why: None,
     **gateway_options: Any,
 ) -> AsyncIterator[Served]:
     """The door on a free port of this machine, served by uvicorn as the program serves it."""
-    admission = Admission(capacity=capacity, clock=LoopClock())
+    admission = Admission(capacity=capacity, clock=LoopClock(), on_refused=on_refused)
     calls: list[EchoCall] = []
 
     def open_call(

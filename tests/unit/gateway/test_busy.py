@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from voice_agent.gateway.busy import SPOKEN_AT_ONCE, BusyClip, handshake_answer
+from voice_agent.models import Refusal
 
 STARTS = ("GET /ws/call?", "GET /ws/call ")
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # the example of RFC 6455 §1.3
@@ -166,3 +167,15 @@ async def test_a_malformed_handshake_keeps_no_place() -> None:
         async with connect(server.ws("caller_id=1")) as first:
             assert await first.recv()
             assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("clip", [None, BusyClip(b"\7\0" * 240)], ids=["silent", "spoken"])
+async def test_a_refusal_is_counted_once(clip: BusyClip | None) -> None:
+    counted: list[Refusal] = []
+    async with (
+        served(capacity=1, early=True, on_refused=counted.append, busy_clip=clip) as server,
+        connect(server.ws("caller_id=1")) as first,
+    ):
+        await first.recv()
+        await refusal(server.ws("caller_id=2"))
+    assert counted == [Refusal.FULL]
