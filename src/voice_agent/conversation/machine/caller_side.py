@@ -247,8 +247,9 @@ class CallerSide:
                 self._contest.interrupt(turn, decision.rule, now)
         if not turn.full_text():
             voiced_s = turn.last_voiced_at - turn.onset_at
-            self._drop(turn, "no_words", now)
-            if voiced_s >= _UNHEARD_SPEECH_S and ctx.agent is AgentState.IDLE:
+            echoed = turn.echo_dbfs is not None  # what is left of an echo without the agent's words asks for no answer
+            self._drop(turn, "echo" if echoed else "no_words", now)
+            if voiced_s >= _UNHEARD_SPEECH_S and ctx.agent is AgentState.IDLE and not echoed:
                 self._on_unheard(now)
             return
         needed = self._turn_end.needed(turn)

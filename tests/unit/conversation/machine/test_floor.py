@@ -466,3 +466,20 @@ def test_sounds_over_an_answer_leave_no_trace_in_the_dialogue(text: str) -> None
     driver.feed(e.TranscriptFinal(driver.last(c.OpenTurn).utterance_id, text, 0.5))
     driver.wait(0.5)
     assert driver.machine.transcript() == before
+
+
+def test_an_echo_of_the_last_words_in_a_noisy_room_is_not_asked_to_say_it_again() -> None:
+    driver = answering()
+    while driver.machine.agent is not AgentState.IDLE:
+        driver.wait(0.1)
+    driver.wait(0.2)
+    driver.echo, driver.level_dbfs = 0.7, USUAL_DBFS - 6
+    driver.begins()
+    driver.wait(0.5)
+    driver.echo, driver.level_dbfs = 0.1, USUAL_DBFS
+    driver.hears("without giving a")
+    driver.wait(0.4)
+    driver.pauses("Without giving a reason.", voiced_s=1.0)
+    driver.wait(3)
+    assert driver.last(c.DropTurn).rule == "echo"
+    assert [say.purpose for say in driver.all(c.Say)] == [c.Purpose.GREETING]
