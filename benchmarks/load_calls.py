@@ -28,8 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--ramp", type=float, default=-1.0, metavar="S", help="calls begin within (default 0.06 a call)"
     )
-    parser.add_argument("--extra", type=int, default=0, help="further calls offered once all have begun")
-    parser.add_argument("--extra-over", type=float, default=10.0, metavar="S", help="offered evenly over (default 10)")
+    parser.add_argument("--wait", type=float, default=0.0, metavar="S", help="before the first call (default 0)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", default="", metavar="FILE", help="write everything there as JSON")
     return parser.parse_args()
@@ -51,10 +50,9 @@ def main() -> None:
         args.calls,
         script=args.script,
         ramp_s=ramp_s,
-        extra=args.extra,
-        extra_over_s=args.extra_over,
+        wait_s=args.wait,
         seed=args.seed,
-        limit_s=ramp_s + args.extra_over + 12.0 * len(args.script) + 10.0,
+        limit_s=args.wait + ramp_s + 12.0 * len(args.script) + 10.0,
     )
     result = uvloop.run(run_load(load, recordings()))
     if args.out:

@@ -28,14 +28,13 @@ STALL_MIN_S = 0.02  # less than one frame missing is not heard
 
 @dataclass(frozen=True)
 class Load:
-    """``calls`` begin within ``ramp_s``; ``extra`` further ones are offered evenly over ``extra_over_s`` after that."""
+    """``calls`` begin evenly over ``ramp_s``, ``wait_s`` after the start."""
 
     url: str
     calls: int
     script: str = "NNTB"
     ramp_s: float = 3.0
-    extra: int = 0
-    extra_over_s: float = 10.0
+    wait_s: float = 0.0
     seed: int = 1
     limit_s: float = 120.0
 
@@ -139,12 +138,8 @@ async def run_load(load: Load, recordings: list[bytes]) -> dict[str, Any]:
     with _NoCollections():
         fleet.pacer.start()
         tasks = [
-            asyncio.create_task(later(load.ramp_s * number / load.calls, plan))
+            asyncio.create_task(later(load.wait_s + load.ramp_s * number / load.calls, plan))
             for number, plan in enumerate(plans(load.script, load.calls, load.seed))
-        ]
-        tasks += [
-            asyncio.create_task(later(load.ramp_s + load.extra_over_s * number / load.extra, plan))
-            for number, plan in enumerate(plans(load.script, load.extra, load.seed + 1))
         ]
         with suppress(TimeoutError):
             async with asyncio.timeout(load.limit_s):
@@ -186,7 +181,6 @@ def figures(fleet: Fleet, load: Load) -> dict[str, Any]:
     return {
         "url": load.url,
         "calls": load.calls,
-        "offered": load.calls + load.extra,
         "admitted": len(admitted),
         "refused": len(refused),
         "dropped": unfinished,

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,29 +160,39 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def load(server: Server, calls: int, *options: str, script: str = "NNTB") -> dict[str, Any]:
-    """One load on a running server: what ``load_calls.py`` found, and what it cost the server."""
+def load(server: Server, calls: int, *options: str, script: str = "NNTB", beside: Sequence[str] = ()) -> dict[str, Any]:
+    """One load on a running server: what ``load_calls.py`` found, and what it cost the server. ``beside`` are options of a
+    second client that runs meanwhile; its findings are under that name."""
     with tempfile.TemporaryDirectory(prefix="voice-agent-load-") as folder:
-        out = Path(folder) / "result.json"
-        command = [sys.executable, str(BENCHMARKS / "load_calls.py"), server.url, "--calls", str(calls)]
+        out, out_beside = Path(folder) / "result.json", Path(folder) / "beside.json"
+        wanted = [("--calls", str(calls), "--script", script, "--out", str(out), *options)]
+        if beside:
+            wanted.append((*beside, "--out", str(out_beside)))
         before_mb, peak_mb = server.rss_mb(), 0.0
         cpu_s, busy_s, begun_s = server.cpu_s(), _busy_s(), time.monotonic()
-        client = subprocess.Popen(
-            [*command, "--script", script, "--out", str(out), *options], stdout=subprocess.DEVNULL
-        )
+        clients = [
+            subprocess.Popen(
+                [sys.executable, str(BENCHMARKS / "load_calls.py"), server.url, *one], stdout=subprocess.DEVNULL
+            )
+            for one in wanted
+        ]
         try:
-            while client.poll() is None:
+            while any(client.poll() is None for client in clients):
                 time.sleep(SAMPLE_EVERY_S)
                 peak_mb = max(peak_mb, server.rss_mb())
         finally:
-            if client.poll() is None:
-                client.kill()
+            for client in clients:
+                if client.poll() is None:
+                    client.kill()
         wall_s = time.monotonic() - begun_s
-        if client.returncode != 0 or not out.exists():
+        if any(client.returncode != 0 for client in clients):
             raise SystemExit(f"the load client failed at {server.target.name}; the server says:\n{server.log_tail()}")
         result: dict[str, Any] = json.loads(out.read_text())
+        if beside:
+            result["beside"] = json.loads(out_beside.read_text())
     used_s = server.cpu_s() - cpu_s
-    others = (_busy_s() - busy_s - used_s) / wall_s - result["client_cores"] * result["wall_s"] / wall_s
+    clients_s = sum(one["client_cores"] * one["wall_s"] for one in (result, result.get("beside")) if one)
+    others = (_busy_s() - busy_s - used_s - clients_s) / wall_s
     minutes = max(result["call_minutes"], 1e-9)
     return result | {
         "target": server.target.name,
