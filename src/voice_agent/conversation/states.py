@@ -5,7 +5,7 @@ Rules:
 2. A table maps (state, trigger) to the next state. A pair that is not in the table is a bug, never a silent no-op: the
    code that fires a trigger knows that it applies.
 3. Joint rules ("speech while the agent speaks may be an interruption") are not in the tables; they stand in
-   ``machine/caller_side.py``.
+   ``machine/contest.py`` and ``machine/caller_side.py``.
 
 The diagrams in ARCHITECTURE.md are drawn from these tables by ``mermaid``.
 """

@@ -1,8 +1,9 @@
 """``WS /ws/call``: the streaming door. The contract is docs/protocol.md.
 
-Theory of operation. ``StreamingGateway`` is a bare ASGI application: a frame comes up from the server as one ``receive``
-and reaches the call by plain function calls. Each connection is one ``_Connection``: four tasks in one group (the call,
-the writer, the intake, the reader). The call's own end is the only regular end: whatever else happens (a hang-up, a lost
+Theory of operation. ``StreamingGateway`` is a bare ASGI application. Where the server offers it, audio goes beside ASGI
+(``direct_frames.py``); what the call cannot take at once, text frames and the end come as ``receive``. Each connection is
+one ``_Connection``: five tasks in one group (the call, the writer, the intake, the reader, and the deadline of a call that
+was hung up). The call's own end is the only regular end: whatever else happens (a hang-up, a lost
 or stalled client, a broken rule) becomes ``hang_up`` with a reason, and the call has ``HANG_UP_DEADLINE_S`` to return.
 Then what is queued is flushed, the close frame says how it ended, and the ticket gives the place back.
 
