@@ -13,7 +13,7 @@ def main() -> None:
     settings = load_settings(None)
     pipeline = configure_logging("INFO", "console")
     try:
-        run(settings, lambda url: print("READY", url, flush=True), make_services=scripted_services)
+        run(settings, lambda url: print("READY", url, flush=True), make_services=scripted_services)  # noqa: T201 - awaited
     finally:
         pipeline.stop()
 
