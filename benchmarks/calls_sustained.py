@@ -34,8 +34,8 @@ BEGIN_S_PER_CALL = 0.06
 
 LADDERS = {
     "floor": (100, 200),
-    "Pipecat, as shipped": (3, 5, 6, 7, 8),
-    "Pipecat, leanest": (6, 8, 10, 12),
+    "Pipecat, as shipped": (5, 8, 10, 12, 14),
+    "Pipecat, leanest": (10, 14, 18, 22),
     "LiveKit, as shipped": (3, 5, 7, 10),
     "LiveKit, leanest": (15, 20, 25, 30),
 }
