@@ -169,6 +169,7 @@ def report(found: dict[str, dict[str, Any]], beyond: dict[str, Any] | None, floo
         if peer in found:
             checks[f"{times} x the calls of {peer}"] = own["promised"] >= times * found[peer]["sustained"]
     if beyond is not None:
+        print_loads("Overload: full, then full with twice as many again offered", beyond["rows"])
         console.print(
             f"Overload: {beyond['offered']} calls offered to {beyond['capacity']} places, {beyond['admitted']} admitted; "
             f"refused in P50 {beyond['refusal_ms'].get('p50')}, P99 {beyond['refusal_ms'].get('p99')} ms; P99 overhead of "
