@@ -73,8 +73,8 @@ class ReplyRunner:
         segments: asyncio.Queue[str | None] = asyncio.Queue(_SEGMENTS_AHEAD)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._write(command, history, segments), name=f"write-{reply_id}")
                 group.create_task(self._speak(reply_id, segments), name=f"speak-{reply_id}")
+                await self._write(command, history, segments)
         except* _StageError as failures:
             first = _first(failures)
             log.warning("reply failed", reply_id=reply_id, stage=first.stage.value, category=first.category)

@@ -39,8 +39,8 @@ class Speculation:
         turn.drafts += 1
         reply = AgentReply(ctx.next_reply_id(), Purpose.ANSWER, turn.turn_id)
         ctx.draft = Draft(turn.turn_id, turn.full_text(), reply)
-        ctx.emit(Understand(turn.turn_id, turn.full_text(), ctx.next_understanding()))
         ctx.emit(StartReply(reply.reply_id, turn.turn_id, ctx.waiting_for, ctx.verified, draft=True))
+        ctx.emit(Understand(turn.turn_id, turn.full_text(), ctx.next_understanding()))
 
     def _may_draft(self, turn: CallerTurn) -> bool:
         ctx = self._ctx
