@@ -39,6 +39,7 @@ LADDERS = {
     "LiveKit, as shipped": (3, 5, 7, 10),
     "LiveKit, leanest": (15, 20, 25, 30),
 }
+PEERS = tuple(name for name in LADDERS if name != "floor")
 
 
 def arguments() -> argparse.Namespace:
@@ -46,6 +47,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--levels", default="50,100,125,150", help="our ladder (default 50,100,125,150)")
     parser.add_argument("--script", default="NTNB", help="N plain, T with the tool, B interrupts (default NTNB)")
     parser.add_argument("--peers", type=Path, metavar="DIR", help="measure those of peers/setup.py DIR too")
+    parser.add_argument(
+        "--only", action="append", metavar="PEER", choices=list(PEERS), help="this peer; may be repeated"
+    )
     parser.add_argument("--turn-model", choices=("local", "scripted"), default="local", help="of our server")
     parser.add_argument("--workers", type=int, default=0, help="processes of our server; 0: one, without a supervisor")
     parser.add_argument("--capacity", type=int, default=0, help="for the overload; 0: what was found to be sustained")
@@ -138,7 +142,9 @@ def main() -> int:
     own = ours(*options)
     ladders: list[tuple[Target, tuple[int, ...]]] = [(floor(), LADDERS["floor"])]
     ladders.append((own, tuple(int(level) for level in args.levels.split(","))))
-    ladders += [(peer, LADDERS[peer.name]) for peer in (peers(args.peers) if args.peers else ())]
+    wanted = args.only or PEERS
+    found_peers = peers(args.peers) if args.peers else ()
+    ladders += [(peer, LADDERS[peer.name]) for peer in found_peers if peer.name in wanted]
     found: dict[str, dict[str, Any]] = {}
     floor_p95_ms = 0.0
     with tempfile.TemporaryDirectory(prefix="voice-agent-sustained-") as name:
