@@ -266,7 +266,9 @@ async def test_200_connects_and_disconnects(start_server: StartServer) -> None:
     for batch in range(40):
         await asyncio.gather(*(one(batch * 5 + offset) for offset in range(5)))
     await healthy(server)
-    assert outcomes["answered"] > 20, "four places, five at a time: how many are busy is a matter of the machine's speed"
+    assert outcomes["answered"] > 20, (
+        "four places, five at a time: how many are busy is a matter of the machine's speed"
+    )
     assert process.num_fds() <= files_before + 5
     assert process.num_threads() <= threads_before + 4
 
