@@ -52,7 +52,7 @@ types: $(DEV_STAMP)
 imports: $(DEV_STAMP)
 	$(BIN)/lint-imports
 
-bench: $(DEV_STAMP) ## the latency figures of the README, measured here
+bench: $(DEV_STAMP) ## latency and barge-in on local models, measured here
 	$(BIN)/python benchmarks/voice_to_voice.py --scripted
 	$(BIN)/python benchmarks/voice_to_voice.py
 	$(BIN)/python benchmarks/barge_in.py

@@ -138,6 +138,15 @@ def test_escalations_barge_ins_failures_and_outcomes_are_counted() -> None:
     assert found['voice_stage_failures_total{stage="tts"}'] == 1
 
 
+def test_drafts_are_counted_as_used_or_wasted() -> None:
+    metrics = CallMetrics()
+    assert samples(metrics)['voice_drafts_total{result="wasted"}'] == 0
+    cancelled = [c.CancelReply(R1, reason) for reason in (c.CancelReason.SPECULATION, c.CancelReason.MERGED)]
+    feed(metrics.fold(), [(1.0, c.ReleaseReply(R1)), *((2.0, entry) for entry in cancelled)])
+    found = samples(metrics)
+    assert found['voice_drafts_total{result="used"}'] == found['voice_drafts_total{result="wasted"}'] == 1
+
+
 def test_active_sessions_come_back_to_zero_whatever_happens() -> None:
     metrics = CallMetrics()
     ended, crashed, never_started = metrics.fold(), metrics.fold(), metrics.fold()
