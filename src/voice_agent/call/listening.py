@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from voice_agent.audio.echo import EchoMeter
-from voice_agent.audio.frames import SILENCE_DBFS, FrameAssembler
-from voice_agent.audio.level import speech_level_dbfs
+from voice_agent.audio.frames import FrameAssembler
+from voice_agent.audio.level import SILENCE_DBFS, speech_level_dbfs
 from voice_agent.audio.vad import SpeechBegan, SpeechEnded, SpeechGate
 from voice_agent.call.door import HEAR_RATE_HZ
 from voice_agent.call.services import CallServices
