@@ -37,7 +37,7 @@ from voice_agent.observability.pii import warm_pii
 from voice_agent.observability.record import RecordSink
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder, default_cache_dir
 from voice_agent.providers.pool import ModelPool
-from voice_agent.providers.registry import ProviderContext, build_provider
+from voice_agent.providers.registry import build_provider, provider_context
 from voice_agent.providers.tts.base import SpeechSynthesizer
 from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.turn.smart_turn import SmartTurnModel
@@ -165,10 +165,11 @@ async def _local_services(
     pool = ModelPool(settings.local_models.workers, settings.local_models.queue)
     stack.push_async_callback(pool.close)
     embedder = MiniLmEmbedder(pool)
-    context = ProviderContext(settings.asr, settings.tts, settings.llm, pool, embedder)
-    recognizers = build_provider("asr", settings.asr.provider, context)
-    synthesizer = CachingSynthesizer(build_provider("tts", settings.tts.provider, context))
-    language_model = build_provider("llm", settings.llm.provider, context)
+    context = provider_context(settings, pool, embedder)
+    stack.push_async_callback(context.web.aclose)
+    recognizers = build_provider("asr", settings.asr.provider[0], context)
+    synthesizer = CachingSynthesizer(build_provider("tts", settings.tts.provider[0], context))
+    language_model = build_provider("llm", settings.llm.provider[0], context)
     detectors = SileroDetectorFactory(pool, quiet_dbfs=settings.turn.vad_quiet_dbfs)
     turn_model = SmartTurnModel(pool)
     understanding = SemanticUnderstanding(embedder, cache_dir=default_cache_dir())

@@ -47,12 +47,16 @@ class ProviderFault(StrEnum):
 
 
 class ProviderError(VoiceAgentError):
-    """A provider failed. ``retryable`` is true where the same request may work at once elsewhere or later."""
+    """A provider failed. ``retryable`` is true where the same request may work with the same provider a little later;
+    ``retry_after_s`` is when, in seconds, where the provider says so."""
 
-    def __init__(self, message: str, *, category: ProviderFault, retryable: bool = True) -> None:
+    def __init__(
+        self, message: str, *, category: ProviderFault, retryable: bool = True, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.category = category
         self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class StoreError(VoiceAgentError):

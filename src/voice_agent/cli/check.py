@@ -82,12 +82,12 @@ async def _language_model(settings: Settings) -> str:
 async def _warmed(settings: Settings, kind: str, chain: tuple[str, ...]) -> str:
     """Loads the configured provider and runs it once, as the server does at its start."""
     from voice_agent.providers.embedding.minilm import MiniLmEmbedder
-    from voice_agent.providers.registry import ProviderContext, build_provider
+    from voice_agent.providers.registry import build_provider, provider_context
 
     async with _pool(settings) as pool:
-        context = ProviderContext(settings.asr, settings.tts, settings.llm, pool, MiniLmEmbedder(pool))
+        context = provider_context(settings, pool, MiniLmEmbedder(pool))
         begun_s = process_seconds()
-        await build_provider(kind, chain, context).warm_up()  # type: ignore[arg-type]  # one of the registry's kinds
+        await build_provider(kind, chain[0], context).warm_up()  # type: ignore[arg-type]  # one of the registry's kinds
     return f"{','.join(chain)}: loaded and run in {process_seconds() - begun_s:.1f} s"
 
 

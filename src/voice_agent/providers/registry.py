@@ -15,10 +15,20 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
-from voice_agent.config import AsrSettings, LlmSettings, TtsSettings
+from voice_agent.config import (
+    AsrSettings,
+    CompatibleSettings,
+    DeepgramSettings,
+    LlmSettings,
+    OpenAiSettings,
+    Settings,
+    TtsSettings,
+)
 from voice_agent.errors import ConfigError
 from voice_agent.providers.embedding.base import Embedder
 from voice_agent.providers.pool import ModelPool
+from voice_agent.providers.warmth import Warmth
+from voice_agent.providers.web import WebClient
 
 Kind = Literal["asr", "tts", "llm"]
 
@@ -28,13 +38,35 @@ _NOT_PROVIDERS = frozenset({"base", "cache", "moonshine"})
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
-    """What a provider may build itself from."""
+    """What a provider may build itself from: settings, the pool for local models, the shared HTTP client, and the place to
+    register what opens its connections before they are needed."""
 
     asr: AsrSettings
     tts: TtsSettings
     llm: LlmSettings
+    deepgram: DeepgramSettings
+    openai: OpenAiSettings
+    compatible: CompatibleSettings
     pool: ModelPool
     embedder: Embedder
+    web: WebClient
+    warmth: Warmth
+
+
+def provider_context(settings: Settings, pool: ModelPool, embedder: Embedder) -> ProviderContext:
+    """The context that one process's providers share. Its ``web`` must be closed at the end."""
+    return ProviderContext(
+        settings.asr,
+        settings.tts,
+        settings.llm,
+        settings.deepgram,
+        settings.openai,
+        settings.compatible,
+        pool,
+        embedder,
+        WebClient(),
+        Warmth(),
+    )
 
 
 Build = Callable[[ProviderContext], Any]
@@ -47,12 +79,9 @@ def provider_names(kind: Kind) -> list[str]:
     return sorted(own | {point.name for point in entry_points(group=f"voice_agent.{kind}")})
 
 
-def build_provider(kind: Kind, chain: tuple[str, ...], context: ProviderContext) -> Any:
-    """The provider that ``chain`` names. Raises ``ConfigError`` for a name that does not exist."""
-    variable = f"{kind.upper()}_PROVIDER"
-    if len(chain) > 1:
-        raise ConfigError(f"{variable}={','.join(chain)!r}: fallback chains are not supported yet; name one provider.")
-    return _find(kind, chain[0], variable)(context)
+def build_provider(kind: Kind, name: str, context: ProviderContext) -> Any:
+    """The provider of that name. Raises ``ConfigError`` for a name that does not exist, or what the provider lacks."""
+    return _find(kind, name, f"{kind.upper()}_PROVIDER")(context)
 
 
 def _find(kind: Kind, name: str, variable: str) -> Build:

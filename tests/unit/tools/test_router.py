@@ -16,7 +16,7 @@ from voice_agent.config import ToolSettings
 from voice_agent.errors import BugError, ProviderError, ProviderFault, ToolError
 from voice_agent.models import CallId, ToolCall, ToolStatus
 from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
-from voice_agent.tools.circuit_breaker import BreakerState
+from voice_agent.providers.circuit_breaker import BreakerState
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import READ_ATTEMPTS, ToolRouter
 

@@ -18,21 +18,39 @@ SAMPLE_RATE_HZ = 16_000
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a final. Times are seconds since the utterance's audio began; ``confidence`` in [0, 1]."""
+
+    text: str
+    start_s: float
+    end_s: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Partial:
-    """A hypothesis that may still change. ``confidence`` in [0, 1]; 1 where the recogniser does not tell."""
+    """A hypothesis that may still change. ``confidence`` in [0, 1]; 1 where the recogniser does not tell. ``resumed``: the
+    recogniser takes back an end of turn that it had thought likely."""
 
     utterance_id: UtteranceId
     text: str
     confidence: float = 1.0
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The recogniser's answer to ``finalize`` (or its own endpointing). ``confidence`` in [0, 1]."""
+    """The recogniser's answer to ``finalize``, or given of its own accord. ``confidence`` in [0, 1].
+
+    ``ends_turn``: the recogniser judges turns itself and is sure that the caller has finished. One that only thinks it
+    likely gives a final without it. ``words`` where the recogniser tells them.
+    """
 
     utterance_id: UtteranceId
     text: str
     confidence: float = 1.0
+    ends_turn: bool = False
+    words: tuple[Word, ...] = ()
 
 
 AsrEvent = Partial | Final

@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from tests.unit.tools.conftest import virtual_time
 
 from voice_agent.clock import LoopClock
-from voice_agent.tools.circuit_breaker import BreakerState, CircuitBreaker, Permit
+from voice_agent.providers.circuit_breaker import BreakerState, CircuitBreaker, Permit
 
 
 class HandClock:

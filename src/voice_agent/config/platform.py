@@ -1,0 +1,61 @@
+"""Identity, knowledge, tools, stores and monitoring."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+
+from voice_agent.config.base import SettingsGroup
+
+
+class IdentitySettings(SettingsGroup):
+    """PINs and lock-out."""
+
+    pin_digits: int = Field(4, alias="PIN_DIGITS", description="digits of a PIN", ge=4, le=12)
+    pin_max_attempts: int = Field(
+        3, alias="PIN_MAX_ATTEMPTS", description="wrong tries before the lock-out, across calls", ge=1
+    )
+    pin_lockout_s: float = Field(900, alias="PIN_LOCKOUT_S", description="length of the lock-out", ge=1)
+
+
+class KnowledgeSettings(SettingsGroup):
+    """The knowledge base."""
+
+    enabled: bool = Field(True, alias="ENABLE_RAG", description="false: no knowledge base")
+    collection: str = Field("voice_kb", alias="CHROMA_COLLECTION", description="name of the collection", min_length=3)
+    embedding_model: str = Field(
+        "all-MiniLM-L6-v2", alias="EMBEDDING_MODEL", description="its confidence is calibrated for this model"
+    )
+    confidence_threshold: float = Field(
+        0.6, alias="CONFIDENCE_THRESHOLD", description="below it a knowledge-base answer is not used", ge=0, le=1
+    )
+
+
+class ToolSettings(SettingsGroup):
+    """Circuit breakers around tools and providers."""
+
+    cb_failure_threshold: int = Field(
+        5, alias="CB_FAILURE_THRESHOLD", description="failures in a row that open a circuit breaker", ge=1
+    )
+    cb_recovery_s: float = Field(
+        30, alias="CB_RECOVERY_TIMEOUT", description="seconds until an open breaker lets one probe through", gt=0
+    )
+
+
+class StoreSettings(SettingsGroup):
+    """Where state lives."""
+
+    database_url: SecretStr = Field(
+        SecretStr(""), alias="DATABASE_URL", description="SQLAlchemy URL; empty: a SQLite file in STATE_DIR"
+    )
+    session_store_url: SecretStr = Field(SecretStr(""), alias="SESSION_STORE_URL", description="empty: in-process")
+
+
+class MonitoringSettings(SettingsGroup):
+    """Targets shown beside the figures; not limits."""
+
+    target_first_token_ms: int = Field(
+        900, alias="TARGET_FIRST_TOKEN_MS", description="monitoring target, not a limit", ge=1
+    )
+    target_turn_latency_ms: int = Field(
+        2500, alias="TARGET_TURN_LATENCY_MS", description="monitoring target, not a limit", ge=1
+    )
