@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from voice_agent.clock import Clock
 from voice_agent.providers.circuit_breaker import CircuitBreaker
 
 P = TypeVar("P")
@@ -62,3 +63,23 @@ class Switch:
 
 
 Report = Callable[[Switch], None]
+
+
+def unreported(switch: Switch) -> None:
+    """The ``Report`` of a request that belongs to no call."""
+
+
+# Three failures in a row are no accident; calls that find the breaker open lose no time on the provider. Fifteen seconds
+# later one request, a probe, asks again.
+_FAILURE_THRESHOLD = 3
+_RECOVERY_S = 15.0
+
+
+def breaker(clock: Clock) -> CircuitBreaker:
+    """A link's breaker, with the thresholds of providers."""
+    return CircuitBreaker(failure_threshold=_FAILURE_THRESHOLD, recovery_s=_RECOVERY_S, clock=clock)
+
+
+def only_link(provider: P, clock: Clock) -> Link[P]:
+    """The link of a chain of one."""
+    return Link("only", provider, breaker(clock))

@@ -73,6 +73,12 @@ class LlmFinished:
 LlmEvent = TextDelta | ToolCallRequested | LlmFinished
 
 
+@dataclass(frozen=True, slots=True)
+class TextRestarted:
+    """Another provider begins the answer anew: text given so far that was not spoken yet, and tool calls requested so far,
+    are void. Comes from a chain of providers only."""
+
+
 class LanguageModel(Protocol):
     """Shared by the process. Closing the iterator stops the generation. Raises ``ProviderError``."""
 
