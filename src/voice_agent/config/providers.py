@@ -128,6 +128,21 @@ class DeepgramSettings(SettingsGroup):
         le=10_000,
         description="flux models: silence that always ends a turn",
     )
+    endpointing_ms: int = Field(
+        300,
+        alias="DEEPGRAM_ENDPOINTING_MS",
+        ge=10,
+        le=5000,
+        description="nova models: silence after which the vendor gives a final unasked; ours is asked for sooner",
+    )
+    smart_format: bool = Field(
+        True, alias="DEEPGRAM_SMART_FORMAT", description="numbers as digits, punctuation, as the vendor writes them"
+    )
+    mip_opt_out: bool = Field(
+        True,
+        alias="DEEPGRAM_MIP_OPT_OUT",
+        description="nothing is kept for the vendor's model improvement; see docs/providers/deepgram.md for the price",
+    )
 
     @property
     def key_known(self) -> bool:
