@@ -54,7 +54,7 @@ LINE_FAULTS = frozenset(
 APPLICATION_FAULTS = frozenset(Fault) - LINE_FAULTS
 
 # How much of an answer passes before a line fault strikes it, where a test does not say: some words, some syllables.
-PASSED_BYTES = {Stage.ASR: 600, Stage.LLM: 1200, Stage.TTS: 12_000}
+PASSED_BYTES = {Stage.ASR: 600, Stage.LLM: 1000, Stage.TTS: 12_000}
 
 
 @dataclass(frozen=True, slots=True)
