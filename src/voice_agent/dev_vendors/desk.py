@@ -15,6 +15,8 @@ from itertools import count
 from typing import TypeVar
 
 from voice_agent.clock import process_seconds
+from voice_agent.dev_vendors.deepgram_engine import HearingEngine
+from voice_agent.dev_vendors.deepgram_manners import DeepgramManners
 from voice_agent.dev_vendors.faults import Fault, FaultBoard, Stage
 from voice_agent.providers.asr.base import RecognizerFactory
 from voice_agent.providers.llm.base import LanguageModel
@@ -105,11 +107,13 @@ class Delays:
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Who does the vendors' work: local models (``engines.open_engines``), or scripts (``scripted``)."""
+    """Who does the vendors' work: local models (``engines.open_engines``), or scripts (``scripted``). ``hearing`` finds
+    speech in a stream and recognises it; without one, ``recognizers`` hear what is loud."""
 
     recognizers: RecognizerFactory
     language_model: LanguageModel
     synthesizer: SpeechSynthesizer
+    hearing: HearingEngine | None = None
 
 
 @dataclass(slots=True)
@@ -124,6 +128,7 @@ class VendorDesk:
     retry_after_s: float = 1.0  # what a 429 says
     reword: Callable[[str], str] | None = None  # what the Realtime model makes of the text it is to read aloud
     locale: str = "en-US"  # of requests that do not tell theirs
+    deepgram: DeepgramManners = field(default_factory=DeepgramManners)
     _exchanges: count[int] = field(default_factory=lambda: count(1))
 
     def open(self, stage: Stage, text: str) -> Exchange:
