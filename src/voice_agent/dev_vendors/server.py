@@ -12,6 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
+from voice_agent.dev_vendors.deepgram import deepgram_routes
 from voice_agent.dev_vendors.desk import VendorDesk
 from voice_agent.dev_vendors.fault_line import LOOPBACK, FaultLine, open_line
 from voice_agent.dev_vendors.faults import Fault, Stage
@@ -89,7 +90,7 @@ async def running_vendors(desk: VendorDesk, *, port: int = 0) -> AsyncIterator[R
 
 def vendor_routes(desk: VendorDesk) -> list[BaseRoute]:
     """Every path of every vendor, and the switchboard's."""
-    return [*openai_routes(desk), *switchboard_routes(desk)]
+    return [*deepgram_routes(desk), *openai_routes(desk), *switchboard_routes(desk)]
 
 
 class _Server(uvicorn.Server):
