@@ -6,15 +6,21 @@ preference. A ``ProviderError`` that leaves a chain means that nothing works: no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import structlog
 
 from voice_agent.clock import Clock
-from voice_agent.providers.circuit_breaker import CircuitBreaker
+from voice_agent.errors import ProviderError, ProviderFault
+from voice_agent.providers.circuit_breaker import CircuitBreaker, Permit
 
 P = TypeVar("P")
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,45 @@ def breaker(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(failure_threshold=_FAILURE_THRESHOLD, recovery_s=_RECOVERY_S, clock=clock)
 
 
+# A rejected key or a used-up quota takes an operator, so asking again within seconds only costs callers time.
+_LASTING_FAULTS = frozenset({ProviderFault.AUTH, ProviderFault.QUOTA})
+_LASTING_S = 300.0
+_RETRY_AFTER_MAX_S = 600.0  # a vendor that asks for more is asked again all the same: clocks and defaults err
+
+
+def tell_breaker(permit: Permit, error: ProviderError) -> None:
+    """A failure, with how long it keeps the link out where that is known."""
+    if error.category in _LASTING_FAULTS:
+        permit.failure(out_s=_LASTING_S)
+    elif error.category is ProviderFault.RATE and error.retry_after_s is not None:
+        permit.failure(out_s=min(max(error.retry_after_s, 0.0), _RETRY_AFTER_MAX_S))
+    else:
+        permit.failure()
+
+
 def only_link(provider: P, clock: Clock) -> Link[P]:
     """The link of a chain of one."""
     return Link("only", provider, breaker(clock))
+
+
+async def warm_links(what: str, links: Sequence[Link[Any]]) -> None:
+    """Warms all links side by side. One that fails is said in the log: the others serve. Raises ``ProviderError`` where all
+    fail, and ``ConfigError`` at once."""
+    failures: list[ProviderError] = []
+
+    async def warm(link: Link[Any]) -> None:
+        try:
+            await link.provider.warm_up()
+        except ProviderError as error:
+            log.warning("a provider could not be warmed", stage=what, provider=link.name, error=str(error))
+            failures.append(error)
+
+    tasks = [asyncio.create_task(warm(link), name=f"warm-{link.name}") for link in links]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if len(failures) == len(links):
+        raise failures[0]

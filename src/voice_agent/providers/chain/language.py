@@ -1,21 +1,36 @@
-"""The fallback chain of language models."""
+"""The fallback chain of language models; ``relay.py`` has the rules.
+
+A model's words cannot be continued by another model, so the next one answers from the beginning. The chain says so with
+``TextRestarted``: what was not spoken yet is dropped, and tools requested by the failed stream do not run.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from voice_agent.clock import Clock
+from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.providers.chain.base import Link, Report, StageDeadlines, only_link
-from voice_agent.providers.llm.base import LanguageModel, LlmEvent, LlmRequest, TextRestarted
+from voice_agent.providers.chain.relay import Relay, Restart
+from voice_agent.providers.llm.base import (
+    LanguageModel,
+    LlmEvent,
+    LlmRequest,
+    TextDelta,
+    TextRestarted,
+    ToolCallRequested,
+)
 
 _DEADLINES = StageDeadlines(first_s=4.0, gap_s=2.0, patience_s=4.0)
+# A voice reads about 15 characters a second: a model that writes at half that pace leaves gaps that a caller hears.
+_SLOWEST_CHARS_PER_S: Final = 8.0
 
 
 class LanguageModelChain:
-    """Asked like one model."""
+    """Asked like one model. Shared by the process."""
 
     def __init__(
         self,
@@ -25,7 +40,10 @@ class LanguageModelChain:
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._links = tuple(links)
+        self.links = tuple(links)
+        self._relay: Relay[LanguageModel, LlmEvent] = Relay(
+            "the language model", links, deadlines, clock, jitter=jitter, worth_s=_worth_s
+        )
 
     @classmethod
     def of(cls, model: LanguageModel, clock: Clock, deadlines: StageDeadlines = _DEADLINES) -> LanguageModelChain:
@@ -33,11 +51,44 @@ class LanguageModelChain:
         return cls([only_link(model, clock)], deadlines, clock)
 
     async def warm_up(self) -> None:
-        for link in self._links:
-            await link.provider.warm_up()
+        """Warms every model. Raises ``ConfigError``, and ``ProviderError`` where none works."""
+        await self._relay.warm_up()
 
     async def stream(self, request: LlmRequest, report: Report) -> AsyncGenerator[LlmEvent | TextRestarted, None]:
         """The answer's events. Closing the iterator stops the generation. Raises ``ProviderError`` when nothing works."""
-        async with aclosing(cast(Any, self._links[0].provider.stream(request))) as events:
+        given = False
+        async with aclosing(self._relay.serve(lambda link: _answer(link, request), report)) as events:
             async for event in events:
-                yield event
+                if isinstance(event, Restart):
+                    if given:
+                        given = False
+                        yield TextRestarted()
+                elif not isinstance(event, TextDelta) or event.text:
+                    given = True
+                    yield event
+
+
+async def _answer(link: Link[LanguageModel], request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
+    """The events of one model. A stream without text and without a tool call is an error; empty text passes, as a sign of
+    life."""
+    says = False
+    # The protocol says iterator; what async generators add is closing them in time.
+    stream: AsyncIterator[LlmEvent] = link.provider.stream(request)
+    async with aclosing(cast(Any, stream)):
+        async for event in stream:
+            if not says:
+                if isinstance(event, TextDelta):
+                    says = bool(event.text.strip())
+                elif isinstance(event, ToolCallRequested):
+                    says = True
+                else:
+                    break
+            yield event
+    if not says:
+        raise ProviderError(f"{link.name} answered without text and without a tool call", category=ProviderFault.EMPTY)
+
+
+def _worth_s(event: LlmEvent) -> float:
+    if isinstance(event, TextDelta):
+        return len(event.text) / _SLOWEST_CHARS_PER_S
+    return 0.0

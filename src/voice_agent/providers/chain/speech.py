@@ -1,22 +1,34 @@
-"""The fallback chain of synthesisers."""
+"""The fallback chain of synthesisers; ``relay.py`` has the rules.
+
+Whoever takes over in the middle of a sentence says the rest of it, from the beginning of the word under way. Which word that
+is follows from the audio given so far, by the estimate that also tells how much a caller has heard
+(``conversation/heard_ledger.py``): a word may be said twice or, rarely, be missed.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Final, cast
 
+from voice_agent.audio.resample import Resampler
 from voice_agent.clock import Clock
+from voice_agent.conversation.heard_ledger import Segment
+from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.providers.chain.base import Link, Report, StageDeadlines, only_link
+from voice_agent.providers.chain.relay import Relay, Restart
 from voice_agent.providers.tts.base import SpeechSynthesizer
 
 SAMPLE_RATE_HZ: Final = 24_000
+_BYTES_PER_S: Final = SAMPLE_RATE_HZ * 2
 _DEADLINES = StageDeadlines(first_s=2.0, gap_s=2.0)
+# Less than this is no more than the beginning of a word: all of the text is said again.
+_NOTHING_SAID_S: Final = 0.3
 
 
 class SynthesizerChain:
-    """Asked like one synthesiser; its audio is 16-bit mono PCM at 24 kHz whoever speaks."""
+    """Asked like one synthesiser; its audio is 16-bit mono PCM at 24 kHz whoever speaks. Shared by the process."""
 
     sample_rate_hz = SAMPLE_RATE_HZ
 
@@ -28,7 +40,10 @@ class SynthesizerChain:
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._links = tuple(links)
+        self.links = tuple(links)
+        self._relay: Relay[SpeechSynthesizer, bytes] = Relay(
+            "synthesis", links, deadlines, clock, jitter=jitter, worth_s=_worth_s
+        )
 
     @classmethod
     def of(
@@ -38,11 +53,72 @@ class SynthesizerChain:
         return cls([only_link(synthesizer, clock)], deadlines, clock)
 
     async def warm_up(self) -> None:
-        for link in self._links:
-            await link.provider.warm_up()
+        """Warms every synthesiser. Raises ``ConfigError``, and ``ProviderError`` where none works."""
+        await self._relay.warm_up()
 
     async def synthesize(self, text: str, *, locale: str, report: Report) -> AsyncGenerator[bytes, None]:
-        """The audio of ``text``. Closing the iterator stops the synthesis. Raises ``ProviderError`` when nothing works."""
-        async with aclosing(cast(Any, self._links[0].provider.synthesize(text, locale=locale))) as chunks:
+        """The audio of ``text``, in non-empty chunks of whole samples; nothing for text without letters and digits. Closing
+        the iterator stops the synthesis. Raises ``ProviderError`` when nothing works."""
+        if not any(map(str.isalnum, text)):
+            return
+        told = _Told(text)
+        chunks = self._relay.serve(
+            lambda link: _speech(link, told.rest(), locale), report, lambda error: _counts(error, text)
+        )
+        async with aclosing(chunks):
             async for chunk in chunks:
-                yield chunk
+                if isinstance(chunk, Restart):
+                    told.restart()
+                else:
+                    told.given_bytes += len(chunk)
+                    yield chunk
+
+
+class _Told:
+    """How much of a text has been said: ``text`` is what the one that speaks was given, ``given_bytes`` its audio so far."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.given_bytes = 0
+
+    def rest(self) -> str:
+        """What the next one has to say."""
+        given_s = self.given_bytes / _BYTES_PER_S
+        if given_s < _NOTHING_SAID_S:
+            return self.text
+        words = self.text.split()
+        said = sum(end_s <= given_s for end_s in Segment(self.text).word_ends_s())
+        return " ".join(words[min(said, len(words) - 1) :])
+
+    def restart(self) -> None:
+        """Another one speaks now, and was given ``rest``."""
+        self.text, self.given_bytes = self.rest(), 0
+
+
+async def _speech(link: Link[SpeechSynthesizer], text: str, locale: str) -> AsyncGenerator[bytes, None]:
+    """One synthesiser's audio, at 24 kHz. None at all is an error."""
+    resampler = Resampler(link.provider.sample_rate_hz, SAMPLE_RATE_HZ)
+    spoke = False
+    # The protocol says iterator; what async generators add is closing them in time.
+    stream: AsyncIterator[bytes] = link.provider.synthesize(text, locale=locale)
+    async with aclosing(cast(Any, stream)):
+        async for chunk in stream:
+            pcm = resampler.process(chunk)
+            if pcm:
+                spoke = True
+                yield pcm
+    tail = resampler.flush()
+    if tail and spoke:
+        yield tail
+    if not spoke and any(map(str.isalnum, text)):
+        raise ProviderError(f"{link.name} gave no audio for text in {locale}", category=ProviderFault.EMPTY)
+
+
+def _counts(error: ProviderError, text: str) -> bool:
+    """No audio for another script than Latin usually says that the voice lacks the language, which is no defect of the
+    provider: calls in other languages must keep it."""
+    return error.category is not ProviderFault.EMPTY or any(letter.isascii() and letter.isalnum() for letter in text)
+
+
+def _worth_s(chunk: bytes) -> float:
+    return len(chunk) / _BYTES_PER_S
