@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final as Constant
@@ -25,6 +25,7 @@ from voice_agent.audio.vad import SpeechBegan, SpeechGate
 from voice_agent.errors import ProviderError
 from voice_agent.models import UtteranceId
 from voice_agent.providers.asr.base import SAMPLE_RATE_HZ, Final, Partial, RecognizerFactory, SpeechRecognizer
+from voice_agent.providers.turn.base import TurnModel
 from voice_agent.providers.vad.base import OnFailure, OnHop, VoiceDetectorFactory
 
 BYTES_PER_S: Constant = SAMPLE_RATE_HZ * 2
@@ -33,6 +34,8 @@ _PREROLL_S: Constant = 0.3  # what a detector needs to be sure is lost to the re
 _WAITING_MAX_S: Constant = 60.0
 
 _LOUD_DBFS: Constant = -45.0
+_TURN_WINDOW_BYTES: Constant = 8 * BYTES_PER_S  # what the end-of-turn model looks at
+_UNLIKELY: Constant = 0.5
 
 # A last word after which nobody stops on purpose, whatever mark the recogniser put behind it.
 _UNFINISHED: Constant = frozenset(
@@ -44,7 +47,8 @@ _UNFINISHED: Constant = frozenset(
 @dataclass(frozen=True, slots=True)
 class Take:
     """What a segment says, for now or for good. The segment is the stream from ``start_s`` to ``end_s``; its speech lies
-    between ``speech_start_s`` and ``speech_end_s``. ``confidence`` in [0, 1]; ``text`` may be empty."""
+    between ``speech_start_s`` and ``speech_end_s``. ``confidence`` in [0, 1]; ``text`` may be empty. ``finished``: how much
+    like the end of what somebody has to say it sounds, in [0, 1], where that was asked for."""
 
     text: str
     confidence: float
@@ -52,18 +56,17 @@ class Take:
     end_s: float
     speech_start_s: float
     speech_end_s: float
+    finished: float = 0.0
 
-    @property
-    def finished(self) -> float:
-        """How much like a whole sentence the text ends, in [0, 1]."""
-        words = self.text.split()
-        if (
-            not words
-            or re.sub(r"[^\w']", "", words[-1]).lower() in _UNFINISHED
-            or self.text.endswith((",", "-", "…", "..."))
-        ):
-            return 0.2
-        return 1.0 if self.text.endswith((".", "?", "!")) else 0.7
+
+def finished_by_words(text: str) -> float:
+    """How much like a whole sentence a text ends, in [0, 1]."""
+    words = text.split()
+    if not words or re.sub(r"[^\w']", "", words[-1]).lower() in _UNFINISHED:
+        return 0.2
+    if text.endswith((",", "-", "…", "...")):
+        return 0.2
+    return 1.0 if text.endswith((".", "?", "!")) else 0.7
 
 
 class Listener(Protocol):
@@ -108,8 +111,9 @@ class Ear(Protocol):
         """Takes the next audio (16-bit mono PCM at 16 kHz, any length); returns when it is heard, later when the ear is
         far behind."""
 
-    def settle(self, why: object) -> None:
-        """Ends the open segment here. Where none is open the answer is an empty one, in its turn."""
+    def settle(self, why: object, *, judge: bool = False) -> None:
+        """Ends the open segment here; ``judge`` asks whether it sounds finished. Where none is open the answer is an empty
+        one, in its turn."""
 
 
 class HearingEngine(Protocol):
@@ -129,17 +133,26 @@ class _Segment:
     silent: bool = False  # settled where none was open
     closed: bool = False
     why: object = None
+    judging: asyncio.Task[float] | None = None  # the end-of-turn model's opinion
 
-    def take(self, text: str, confidence: float) -> Take:
-        return Take(text, confidence, self.start_s, self.end_s, self.speech_start_s, self.speech_end_s)
+    def take(self, text: str, confidence: float, finished: float = 0.0) -> Take:
+        return Take(text, confidence, self.start_s, self.end_s, self.speech_start_s, self.speech_end_s, finished)
 
 
 class LocalEar:
     """An ``Ear`` on a voice detector and a recogniser, made by ``LocalEngine.open``."""
 
-    def __init__(self, listener: Listener, recognizer: SpeechRecognizer, detectors: VoiceDetectorFactory) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        recognizer: SpeechRecognizer,
+        detectors: VoiceDetectorFactory,
+        turn_model: TurnModel | None,
+    ) -> None:
         self._listener = listener
         self._recognizer = recognizer
+        self._turn_model = turn_model
+        self._recent = bytearray()  # the last seconds of the stream, for the end-of-turn model
         self._detector = detectors.open(self._on_hop, self._on_failure)
         self._hop_bytes = self._detector.hop_samples * 2
         self._hop_s = self._detector.hop_samples / SAMPLE_RATE_HZ
@@ -183,12 +196,15 @@ class LocalEar:
             self._room.clear()
             await self._room.wait()
 
-    def settle(self, why: object) -> None:
+    def settle(self, why: object, *, judge: bool = False) -> None:
         segment, self._open = self._open, None
         if segment is None:
             segment = self._new(self.now_s, self.now_s, silent=True)
             self._queue.append(segment)
         segment.closed, segment.why, segment.end_s = True, why, self.now_s
+        if judge and not segment.silent and self._turn_model is not None:
+            judging = self._turn_model.completeness(bytes(self._recent))
+            segment.judging = asyncio.get_running_loop().create_task(_opinion(judging), name="deepgram-turn")
         self._preroll.clear()
         if segment is self._queue[0]:
             self._finish(segment)
@@ -205,16 +221,27 @@ class LocalEar:
                         head.end_s = self.now_s
                         self._listener.guessed(head.take(event.text, event.confidence))
                 elif isinstance(event, Final) and head.closed:
-                    self._answer(head, event.text, event.confidence)
+                    finished = finished_by_words(event.text)
+                    if head.judging is not None:
+                        finished = min(await head.judging, 1.0 if finished > _UNLIKELY else finished)
+                    self._answer(head, event.text, event.confidence, finished)
         except ProviderError as error:
             self._on_failure(error)
 
-    def close(self) -> None:
+    def close(self) -> list[asyncio.Task[float]]:
+        """Ends all work; gives the tasks that were cancelled."""
         self._failed = True
         self._detector.close()
+        tasks = [segment.judging for segment in self._queue if segment.judging is not None]
+        for task in tasks:
+            task.cancel()
+        return tasks
 
     def _on_hop(self, hop: bytes, probability: float) -> None:
         self._hops += 1
+        if self._turn_model is not None:
+            self._recent += hop
+            del self._recent[:-_TURN_WINDOW_BYTES]
         fact = self._gate.update(probability, self.now_s)
         if self._open is None and self._gate.speaking and self._gate.voiced:
             self._begin(hop, fact.at_s if isinstance(fact, SpeechBegan) else self.now_s - self._hop_s)
@@ -251,11 +278,11 @@ class LocalEar:
 
     def _finish(self, head: _Segment) -> None:
         if head.silent:
-            asyncio.get_running_loop().call_soon(self._answer, head, "", 0.0)
+            asyncio.get_running_loop().call_soon(self._answer, head, "", 0.0, 0.0)
         else:
             self._recognizer.finalize()
 
-    def _answer(self, head: _Segment, text: str, confidence: float) -> None:
+    def _answer(self, head: _Segment, text: str, confidence: float, finished: float) -> None:
         if self._failed:
             return
         self._queue.popleft()
@@ -268,7 +295,7 @@ class LocalEar:
             if following.closed:
                 self._finish(following)
         self._room.set()
-        self._listener.settled(head.take(text, confidence), head.why)
+        self._listener.settled(head.take(text, confidence, finished), head.why)
 
     def _on_failure(self, error: ProviderError) -> None:
         self._failed = True
@@ -277,6 +304,14 @@ class LocalEar:
         self._judged.set()
         self._room.set()
         self._listener.lost(error)
+
+
+async def _opinion(asked: Awaitable[float]) -> float:
+    """The end-of-turn model's word; where it has none (it is overloaded), neither yes nor no."""
+    try:
+        return await asked
+    except ProviderError:
+        return _UNLIKELY
 
 
 class LoudDetectors:
@@ -306,22 +341,26 @@ class LoudDetector:
 
 
 class LocalEngine:
-    """A ``HearingEngine`` on this machine's recogniser and voice detector."""
+    """A ``HearingEngine`` on this machine's recogniser and voice detector. Without an end-of-turn model the words alone tell
+    whether somebody has finished."""
 
-    def __init__(self, recognizers: RecognizerFactory, detectors: VoiceDetectorFactory) -> None:
+    def __init__(
+        self, recognizers: RecognizerFactory, detectors: VoiceDetectorFactory, turn_model: TurnModel | None = None
+    ) -> None:
         self._recognizers = recognizers
         self._detectors = detectors
+        self._turn_model = turn_model
 
     @asynccontextmanager
     async def open(self, listener: Listener, *, locale: str, hints: tuple[str, ...]) -> AsyncIterator[Ear]:
         async with self._recognizers.open(locale=locale, hints=hints) as recognizer:
-            ear = LocalEar(listener, recognizer, self._detectors)
+            ear = LocalEar(listener, recognizer, self._detectors, self._turn_model)
             following = asyncio.create_task(ear.follow(), name="deepgram-ear")  # owned: awaited below
             try:
                 yield ear
             finally:
-                ear.close()
+                tasks = [following, *ear.close()]
                 following.cancel()
-                await asyncio.wait({following})
+                await asyncio.wait(tasks)
         if not following.cancelled():
             following.result()  # a defect of ours is heard of

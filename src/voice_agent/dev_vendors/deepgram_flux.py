@@ -119,7 +119,7 @@ class Flux:
     def progressed(self, now: float, silence_s: float) -> None:
         self._silence_s = silence_s
         if self._ear.is_open and silence_s >= _PAUSE_S:
-            self._ear.settle(_Why.PAUSE)
+            self._ear.settle(_Why.PAUSE, judge=True)
         self._judge()
         if now - self._told_s >= _UPDATE_S - 1e-6:
             self._tell("Update")

@@ -15,7 +15,7 @@ from typing import Final
 
 from voice_agent.audio.frames import dbfs, rms
 from voice_agent.audio.vad import SpeechBegan, SpeechGate
-from voice_agent.dev_vendors.deepgram_engine import BYTES_PER_S, Ear, Listener, Take
+from voice_agent.dev_vendors.deepgram_engine import BYTES_PER_S, Ear, Listener, Take, finished_by_words
 
 _HOP_S: Final = 0.02
 _HOP_BYTES: Final = round(_HOP_S * BYTES_PER_S)
@@ -64,7 +64,8 @@ class ScriptedEar:
             del self._rest[:_HOP_BYTES]
             self._hear_hop(hop)
 
-    def settle(self, why: object) -> None:
+    def settle(self, why: object, *, judge: bool = False) -> None:
+        del judge  # the words of a script tell enough
         in_pause = self._gate.silence_s > 0.0
         words = self._left if in_pause else self._left[: self._words_so_far()]
         if not self.is_open:
@@ -102,7 +103,8 @@ class ScriptedEar:
     def _take(self, words: list[str]) -> Take:
         start_s = self._start_s if self._start_s is not None else self.now_s
         confidence = _CONFIDENCE if words else 0.0
-        return Take(" ".join(words), confidence, start_s, self.now_s, start_s, max(start_s, self._speech_end_s))
+        text, end_s = " ".join(words), max(start_s, self._speech_end_s)
+        return Take(text, confidence, start_s, self.now_s, start_s, end_s, finished_by_words(text))
 
     def _answer(self, take: Take, why: object) -> None:
         self._waiting -= 1
