@@ -92,6 +92,12 @@ class LlmSettings(SettingsGroup):
         ge=0,
         description="a first token later than this starts the next provider beside; 0: never",
     )
+    reasoning_effort: str = Field(
+        "",
+        alias="LLM_REASONING_EFFORT",
+        description="of a hosted reasoning model, as none, minimal, low; a caller waits for it. Empty: the model's default",
+        pattern="^[a-z]*$",
+    )
     brain_file: Path | None = Field(None, alias="BRAIN_FILE", description="intents and templates of the built-in model")
 
 
@@ -158,6 +164,9 @@ class OpenAiSettings(SettingsGroup):
     base_url: str = Field("https://api.openai.com/v1", alias="OPENAI_BASE_URL", description="where its API is")
     realtime_model: str = Field(
         "gpt-realtime", alias="OPENAI_REALTIME_MODEL", description="model of synthesis by openai_realtime"
+    )
+    tts_instructions: str = Field(
+        "", alias="OPENAI_TTS_INSTRUCTIONS", description="how OpenAI's voices speak, as: calmly, a little faster"
     )
 
     @property

@@ -17,6 +17,7 @@ def provider(context: ProviderContext) -> ChatModel:
             temperature=context.llm.temperature,
             max_tokens=context.llm.max_tokens,
             limit_name="max_tokens",
+            reasoning_effort=context.llm.reasoning_effort,
             model_variable="COMPATIBLE_LLM_MODEL",
         ),
     )

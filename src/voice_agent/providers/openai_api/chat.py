@@ -1,13 +1,10 @@
 """A language model over streaming chat completions, at OpenAI or any server that offers the same endpoint.
 
-Deadlines for first and further tokens, retries and other providers are the chain's; here only connecting has one. A server
-that refuses an optional parameter (reasoning models refuse ``temperature``; each kind of server knows one name of the token
-limit) is asked again without it, and not given it again in this process.
+Deadlines for first and further tokens, retries and other providers are the chain's; here only connecting has one.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,29 +17,18 @@ from voice_agent.providers.llm.base import LlmEvent, LlmFinished, LlmRequest, Te
 from voice_agent.providers.openai_api.account import Account
 from voice_agent.providers.openai_api.deltas import MAX_ANSWER_CHARS, Deltas
 from voice_agent.providers.openai_api.errors import (
-    Failure,
     empty_error,
     protocol_error,
     told_failure,
     transport_error,
 )
 from voice_agent.providers.openai_api.messages import chat_messages, chat_tools
+from voice_agent.providers.openai_api.options import Options
 from voice_agent.providers.openai_api.sse import EventStream
 from voice_agent.providers.web import Answer
 
 _DONE: Final = b"[DONE]"
-# Optional parameters, and what stands in for them where a server refuses them (``None``: nothing).
-_INSTEAD: Final[Mapping[str, str | None]] = {
-    "temperature": None,
-    "stream_options": None,
-    "reasoning_effort": None,
-    "max_tokens": "max_completion_tokens",
-    "max_completion_tokens": "max_tokens",
-}
-_REFUSAL: Final = re.compile(
-    r"unsupported|not support|unrecognized|unknown|unexpected|not permitted|forbidden|not allowed|invalid|only the default",
-    re.IGNORECASE,
-)
+_INSTEAD: Final = {"max_tokens": ("max_completion_tokens", None), "max_completion_tokens": ("max_tokens", None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +50,14 @@ class ChatModel:
     def __init__(self, account: Account, settings: ChatSettings) -> None:
         self._account = account
         self._settings = settings
-        self._options: dict[str, Any] = {
+        options: dict[str, Any] = {
             "stream_options": {"include_usage": True},
             settings.limit_name: settings.max_tokens,
             "temperature": settings.temperature,
         }
         if settings.reasoning_effort:
-            self._options["reasoning_effort"] = settings.reasoning_effort
+            options["reasoning_effort"] = settings.reasoning_effort
+        self._options = Options(options, _INSTEAD)
 
     async def warm_up(self) -> None:
         await self._account.warm_up()
@@ -95,29 +82,13 @@ class ChatModel:
             await self._account.close(answer)
 
     async def _ask(self, request: LlmRequest) -> Answer:
-        """The answer's head, of a request that the server takes. Remembers which options it does not."""
         body: dict[str, Any] = {"model": self._settings.model, "stream": True}
         if request.tools:
             body["tools"] = chat_tools(request.tools)
         body["messages"] = chat_messages(request.messages)
-        options = dict(self._options)
-        refused: set[str] = set()
-        while True:
-            answer = await self._account.post("/chat/completions", {**body, **options})
-            if answer.status == 200:
-                self._options = options if refused else self._options
-                return answer
-            try:
-                failure = await self._account.failure(answer)
-            finally:
-                await answer.aclose()
-            name = _refused_option(failure, [option for option in options if option not in refused])
-            if name is None:
-                raise self._told_error(failure)
-            refused.add(name)
-            value, instead = options.pop(name), _INSTEAD[name]
-            if instead is not None and instead not in refused:
-                options[instead] = value
+        return await self._options.ask(
+            self._account, "/chat/completions", body, model_variable=self._settings.model_variable
+        )
 
     async def _events(self, answer: Answer, deltas: Deltas) -> AsyncGenerator[Mapping[str, Any], None]:
         """The events up to ``[DONE]``, which completes ``deltas``, or the end of the body. An answer in one piece, from a
@@ -159,7 +130,9 @@ class ChatModel:
         if not isinstance(event, dict):
             raise protocol_error(self._account.peer, f"sends an event of type {type(event).__name__}")
         if error := event.get("error"):
-            raise self._told_error(told_failure(error))
+            raise told_failure(error).error(
+                self._account.peer, model=self._settings.model, model_variable=self._settings.model_variable
+            )
         return event
 
     def _fed(self, deltas: Deltas, event: Mapping[str, Any]) -> str:
@@ -185,18 +158,3 @@ class ChatModel:
             told = f"used up LLM_MAX_TOKENS={self._settings.max_tokens} by reasoning, before its answer began: raise it"
             raise empty_error(peer, told, retryable=False)
         raise empty_error(peer, "answered with neither text nor a tool call")
-
-    def _told_error(self, failure: Failure) -> ProviderError:
-        settings = self._settings
-        return failure.error(self._account.peer, model=settings.model, model_variable=settings.model_variable)
-
-
-def _refused_option(failure: Failure, sent: list[str]) -> str | None:
-    """The optional parameter that a refusal is about, of those that were sent."""
-    if failure.status not in (400, 422):
-        return None
-    if failure.param:
-        return failure.param if failure.param in sent else None
-    if not _REFUSAL.search(failure.text):
-        return None
-    return next((name for name in sent if re.search(rf"\b{name}\b", failure.text)), None)
