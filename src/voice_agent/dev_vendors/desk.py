@@ -128,6 +128,7 @@ class VendorDesk:
     retry_after_s: float = 1.0  # what a 429 says
     reword: Callable[[str], str] | None = None  # what the Realtime model makes of the text it is to read aloud
     locale: str = "en-US"  # of requests that do not tell theirs
+    early_heads: bool = True  # an HTTP answer's head goes out at once, not only with the first token or sound
     deepgram: DeepgramManners = field(default_factory=DeepgramManners)
     _exchanges: count[int] = field(default_factory=lambda: count(1))
 
