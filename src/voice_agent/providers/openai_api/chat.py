@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import orjson
 
-from voice_agent.errors import ProviderError
 from voice_agent.providers.llm.base import LlmEvent, LlmFinished, LlmRequest, TextDelta, ToolCallRequested
 from voice_agent.providers.openai_api.account import Account
 from voice_agent.providers.openai_api.deltas import MAX_ANSWER_CHARS, Deltas

@@ -1,8 +1,8 @@
 """Optional parameters of requests, and what to do where a server refuses one.
 
-Servers of the same API differ in what they know: reasoning models refuse ``temperature``, each kind of server knows one name
-of the token limit, some know no ``stream_options``, some speak WAV only. A request that is refused for such a reason goes out
-again without it (or with what stands in for it), and the process remembers once that has worked.
+Servers of the same API differ in what they know: reasoning models refuse ``temperature``, each kind of server knows one
+name of the token limit, some know no ``stream_options``, some speak WAV only. A request that is refused for such a reason
+goes out again without it (or with what stands in for it), and the process remembers once that has worked.
 """
 
 from __future__ import annotations
