@@ -23,7 +23,11 @@ from voice_agent.config import Settings, load_settings
 from voice_agent.models import ContextPacket, Meaning, MeaningScore, SecretOutcome, TransferReceipt, UtteranceId
 from voice_agent.observability.logging import configure_logging
 from voice_agent.providers.asr.base import AsrCapabilities, AsrEvent, Final
+from voice_agent.providers.chain.language import LanguageModelChain
+from voice_agent.providers.chain.recognition import RecognizerChain
+from voice_agent.providers.chain.speech import SynthesizerChain
 from voice_agent.providers.llm.base import LlmEvent, LlmFinished, LlmRequest, TextDelta
+from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.vad.base import OnFailure, OnHop
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
@@ -139,12 +143,12 @@ def scripted_services(settings: Settings) -> CallServices:
     endpointing = replace(call.machine.endpointing, min_s=FRAME_S)
     return CallServices(
         clock=clock,
-        recognizers=Recognizers(),
+        recognizers=RecognizerChain.of(Recognizers(), clock),
         detectors=Detectors(),
         turn_model=TurnModel(),
         understanding=Understanding(),
-        language_model=LanguageModel(),
-        synthesizer=Synthesizer(),
+        language_model=LanguageModelChain.of(LanguageModel(), clock),
+        synthesizer=CachingSynthesizer(SynthesizerChain.of(Synthesizer(), clock)),
         tools=tools,
         router=ToolRouter(tools, settings.tools, clock),
         pins=Pins(),

@@ -147,7 +147,7 @@ class LanguageModel:
 
 
 class Synthesizer:
-    """``unspoken`` texts give no audio: the servers that this one is compared with do not greet."""
+    """``unspoken`` texts are silent: the servers that this one is compared with do not greet."""
 
     sample_rate_hz = SPEAK_RATE_HZ
 
@@ -161,6 +161,7 @@ class Synthesizer:
 
     async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
         if text in self._unspoken:
+            yield bytes(SPEAK_RATE_HZ // 50 * 2)  # a frame of silence
             return
         fault = self._faults.draw("synthesis")
         await _begin(fault, "synthesis")

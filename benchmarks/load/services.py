@@ -23,8 +23,12 @@ from voice_agent.call.services import CallServices
 from voice_agent.clock import LoopClock
 from voice_agent.config import Settings
 from voice_agent.conversation.locales import DEFAULT_LOCALE, resolve_locale
+from voice_agent.providers.chain.language import LanguageModelChain
+from voice_agent.providers.chain.recognition import RecognizerChain
+from voice_agent.providers.chain.speech import SynthesizerChain
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder, default_cache_dir
 from voice_agent.providers.pool import ModelPool
+from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.turn.smart_turn import SmartTurnModel
 from voice_agent.providers.understanding.semantic import SemanticUnderstanding
 from voice_agent.providers.vad.silero import SileroDetectorFactory
@@ -76,12 +80,12 @@ def services_with(settings: Settings, wanted: Wishes, faults: Faults) -> CallSer
     greeting = frozenset() if wanted.greeting else frozenset(resolve_locale(DEFAULT_LOCALE).prompts.greeting)
     return CallServices(
         clock=clock,
-        recognizers=Recognizers(faults),
+        recognizers=RecognizerChain.of(Recognizers(faults), clock),
         detectors=detectors,
         turn_model=turn_model,
         understanding=understanding,
-        language_model=LanguageModel(faults),
-        synthesizer=Synthesizer(faults, greeting),
+        language_model=LanguageModelChain.of(LanguageModel(faults), clock),
+        synthesizer=CachingSynthesizer(SynthesizerChain.of(Synthesizer(faults, greeting), clock)),
         tools=tools,
         router=ToolRouter(tools, settings.tools, clock),
         pins=Pins(),

@@ -10,16 +10,17 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from voice_agent import __version__
-from voice_agent.audio.resample import Resampler
-from voice_agent.call.door import SPEAK_RATE_HZ, Door, LiveCall
+from voice_agent.call.door import Door, LiveCall
 from voice_agent.call.services import CallServices, CallSettings
 from voice_agent.call.session import CallSession
 from voice_agent.clock import Clock, LoopClock
 from voice_agent.config import AdmissionSettings, Settings, TurnSettings
 from voice_agent.conversation.barge_in import BargeInSettings, FloorRules
 from voice_agent.conversation.endpointing import EndpointingSettings
-from voice_agent.conversation.locales import DEFAULT_LOCALE, Prompts, resolve_locale
+from voice_agent.conversation.locales import Prompts, resolve_locale
 from voice_agent.conversation.machine import MachineSettings, SpeculationSettings
 from voice_agent.errors import ProviderError, VoiceAgentError
 from voice_agent.gateway.admission import Admission, Ticket
@@ -35,10 +36,10 @@ from voice_agent.observability.lifecycle_log import log_sink
 from voice_agent.observability.metrics import CallMetrics
 from voice_agent.observability.pii import warm_pii
 from voice_agent.observability.record import RecordSink
+from voice_agent.providers.chain.build import build_chains
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder, default_cache_dir
 from voice_agent.providers.pool import ModelPool
-from voice_agent.providers.registry import build_provider, provider_context
-from voice_agent.providers.tts.base import SpeechSynthesizer
+from voice_agent.providers.registry import provider_context
 from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.turn.smart_turn import SmartTurnModel
 from voice_agent.providers.understanding.semantic import SemanticUnderstanding
@@ -57,6 +58,11 @@ from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
 from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
+
+# How soon fixed phrases that could not be synthesised are tried again.
+_PREPARE_AGAIN_S = 30.0
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +118,10 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         )
         watch = asyncio.create_task(watch_load(clock, services.lateness, guard, metrics), name="load-watch")
         stack.callback(watch.cancel)
-        if isinstance(services.synthesizer, CachingSynthesizer):
-            phrases = asyncio.create_task(_prepare_phrases(services.synthesizer), name="prepare-phrases")
-            stack.callback(phrases.cancel)
+        phrases = asyncio.create_task(
+            _prepare_phrases(services.synthesizer, settings.asr.language), name="prepare-phrases"
+        )
+        stack.callback(phrases.cancel)
         freeze_what_lives()
         stack.callback(gc.unfreeze)
         garbage = asyncio.create_task(
@@ -167,9 +174,8 @@ async def _local_services(
     embedder = MiniLmEmbedder(pool)
     context = provider_context(settings, pool, embedder)
     stack.push_async_callback(context.web.aclose)
-    recognizers = build_provider("asr", settings.asr.provider[0], context)
-    synthesizer = CachingSynthesizer(build_provider("tts", settings.tts.provider[0], context))
-    language_model = build_provider("llm", settings.llm.provider[0], context)
+    chains = build_chains(settings, context, clock)
+    synthesizer = CachingSynthesizer(chains.synthesizer)
     detectors = SileroDetectorFactory(pool, quiet_dbfs=settings.turn.vad_quiet_dbfs)
     turn_model = SmartTurnModel(pool)
     understanding = SemanticUnderstanding(embedder, cache_dir=default_cache_dir())
@@ -178,13 +184,14 @@ async def _local_services(
 
     knowledge: KnowledgeBase | None = None
     async with _one_error(), asyncio.TaskGroup() as group:
-        group.create_task(recognizers.warm_up())
-        group.create_task(_warm_voice(synthesizer))
+        group.create_task(chains.recognizers.warm_up())
+        group.create_task(_warm_voice(synthesizer, settings.asr.language))
         group.create_task(detectors.warm_up())
         group.create_task(turn_model.warm_up())
         group.create_task(callers.warm_up())
         group.create_task(asyncio.to_thread(warm_pii))
-        group.create_task(_warm_meaning(embedder, understanding, language_model))
+        group.create_task(_warm_meaning(embedder, understanding, chains.language_model))
+        group.create_task(context.warmth.warm())
         if settings.demo_data_wanted:
             group.create_task(_seed_orders(database, clock))
         if settings.knowledge.enabled:
@@ -200,17 +207,18 @@ async def _local_services(
         tools.register(knowledge_tool(knowledge))
     services = CallServices(
         clock=clock,
-        recognizers=recognizers,
+        recognizers=chains.recognizers,
         detectors=detectors,
         turn_model=turn_model,
         understanding=understanding,
-        language_model=language_model,
+        language_model=chains.language_model,
         synthesizer=synthesizer,
         tools=tools,
         router=ToolRouter(tools, settings.tools, clock),
         pins=pins,
         handover=CallbackHandovers(database, clock),
         settings=call_settings(settings),
+        warmth=context.warmth,
     )
     return services, knowledge
 
@@ -230,29 +238,41 @@ async def _one_error() -> AsyncIterator[None]:
         raise error from None
 
 
-async def _warm_voice(synthesizer: CachingSynthesizer) -> None:
+async def _warm_voice(synthesizer: CachingSynthesizer, language: str) -> None:
     """Loads the voice and prepares the greeting, which every call needs at once."""
     await synthesizer.warm_up()
-    await synthesizer.prepare(resolve_locale(DEFAULT_LOCALE).prompts.greeting, locale=DEFAULT_LOCALE)
+    locale = resolve_locale(language)
+    with suppress(ProviderError):  # a vendor that is down at the start may be up when the first caller rings
+        await synthesizer.prepare(locale.prompts.greeting, locale=locale.tag)
 
 
-async def _prepare_phrases(synthesizer: CachingSynthesizer) -> None:
-    """Every other prompt without a field to fill, one after another beside the first calls."""
-    phrases: list[str] = []
+async def _prepare_phrases(synthesizer: CachingSynthesizer, language: str) -> None:
+    """Every other prompt without a field to fill, one after another beside the first calls: first what a caller hears
+    when nothing else can be said."""
+    locale = resolve_locale(language)
+    prompts = locale.prompts
+    phrases = [*prompts.unavailable, *prompts.handover_later, *prompts.fillers, *prompts.fillers_looking]
     for name in Prompts.__slots__:
-        value = getattr(resolve_locale(DEFAULT_LOCALE).prompts, name)
+        value = getattr(prompts, name)
         phrases.extend((value,) if isinstance(value, str) else value)
-    with suppress(ProviderError):  # a prompt that is not prepared is synthesised when it is needed
-        await synthesizer.prepare([phrase for phrase in phrases if "{" not in phrase], locale=DEFAULT_LOCALE)
+    wanted = [phrase for phrase in dict.fromkeys(phrases) if "{" not in phrase]
+    while True:
+        try:
+            await synthesizer.prepare(wanted, locale=locale.tag)
+        except ProviderError as error:
+            log.warning("the fixed phrases are not all prepared yet", category=error.category.value)
+            await asyncio.sleep(_PREPARE_AGAIN_S)
+        else:
+            return
 
 
-async def _busy_clip(settings: Settings, synthesizer: SpeechSynthesizer) -> BusyClip | None:
+async def _busy_clip(settings: Settings, synthesizer: CachingSynthesizer) -> BusyClip | None:
     """What refused callers hear, if they are to hear anything, in the language of calls that name none."""
     if settings.server.busy_answer != "spoken":
         return None
     locale = resolve_locale(settings.asr.language)
-    pcm = b"".join([audio async for audio in synthesizer.synthesize(locale.prompts.busy, locale=locale.tag)])
-    return BusyClip(Resampler(synthesizer.sample_rate_hz, SPEAK_RATE_HZ).process(pcm))
+    await synthesizer.prepare([locale.prompts.busy], locale=locale.tag)
+    return BusyClip(synthesizer.prepared(locale.prompts.busy, locale=locale.tag))
 
 
 async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderstanding, language_model: Any) -> None:
@@ -342,6 +362,7 @@ def machine_settings(turn: TurnSettings, pin_digits: int) -> MachineSettings:
             drafts_per_turn=turn.speculation_drafts,
         ),
         turn_timeout_s=turn.turn_timeout_ms / 1000,
+        filler_after_s=turn.filler_after_ms / 1000,
         idle_prompt_s=turn.idle_prompt_s,
         idle_hangup_s=turn.idle_hangup_s,
         hold_patience_s=turn.hold_patience_s,

@@ -136,6 +136,7 @@ class PolicyReason(StrEnum):
     IDENTITY_LOCKED = "identity_locked"
     IDENTITY_REQUIRED = "identity_required"
     MAX_TURNS = "max_turns"
+    PROVIDER_DOWN = "provider_down"  # recognition, the language model or synthesis, and every fallback of it
     MODEL_REQUESTED = "model_requested"  # the language model called transfer_to_human
     NONE = "none"
 

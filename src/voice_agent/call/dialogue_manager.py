@@ -7,27 +7,58 @@ results go back for the next round, until a round asks for none. The number of r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, field
 
 from voice_agent.call.services import CallServices
-from voice_agent.call.streams import within
 from voice_agent.conversation.commands import StartReply
 from voice_agent.conversation.events import (
+    LlmAnswered,
     LlmFinished,
     LlmStarted,
+    ProviderSwitched,
+    Stage,
     ToolReturned,
     ToolStarted,
 )
+from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.sentences import SentenceSegmenter
 from voice_agent.models import Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
-from voice_agent.providers.llm.base import LlmEvent, LlmRequest, TextDelta, ToolCallRequested
+from voice_agent.providers.chain.base import Switch
+from voice_agent.providers.llm.base import LlmRequest, TextDelta, TextRestarted, ToolCallRequested
 from voice_agent.tools.base import IdentityLevel, ToolContext
 
 # After these the call takes another course than this answer: the machine decides what is said.
 _CALL_TOOLS = frozenset({"transfer_to_human", "end_call"})
 
-Posted = LlmStarted | LlmFinished | ToolStarted | ToolReturned
+Posted = LlmStarted | LlmAnswered | LlmFinished | ToolStarted | ToolReturned | ProviderSwitched
+
+# A model that goes on and on, or asks for everything at once, has lost its way: nobody listens to minutes of speech.
+MAX_TEXT_CHARS = 4000
+MAX_CALLS_A_ROUND = 8
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one round of the model wrote and asked for."""
+
+    reply_id: ReplyId
+    number: int
+    text: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    usage: Mapping[str, int] = field(default_factory=dict)
+
+    def finished(self) -> LlmFinished:
+        tokens = self.usage.get
+        return LlmFinished(
+            self.reply_id,
+            self.number,
+            self.text,
+            tuple(self.calls),
+            tokens("input_tokens", 0),
+            tokens("output_tokens", 0),
+        )
 
 
 class DialogueManager:
@@ -52,50 +83,64 @@ class DialogueManager:
         self._certain = certain
 
     async def segments(self, command: StartReply, history: tuple[Message, ...]) -> AsyncGenerator[str, None]:
-        """Speakable segments, in order. Raises ``ProviderError`` where the model fails or stalls. Closing it stops the
-        generation and any running tool."""
-        settings = self._services.settings
+        """Speakable segments, in order. Raises ``ProviderError`` where no model answers. Closing it stops the generation
+        and any running tool."""
+        rounds_at_most = self._services.settings.max_tool_rounds
         messages = [self._system, *history]
-        for round_number in range(1, settings.max_tool_rounds + 1):
-            last_round = round_number == settings.max_tool_rounds
+        for number in range(1, rounds_at_most + 1):
             request = LlmRequest(
                 messages=tuple(messages),
-                tools=() if last_round else self._services.tools.definitions(),
+                tools=() if number == rounds_at_most else self._services.tools.definitions(),
                 locale=self._context.locale,
                 open_question=command.open_question,
                 verified=command.verified,
             )
-            self._post(LlmStarted(command.reply_id, round_number))
-            segmenter = SentenceSegmenter()
-            text: list[str] = []
-            calls: list[ToolCall] = []
-            async with aclosing(self._events(request)) as events:
-                async for event in events:
-                    if isinstance(event, TextDelta):
-                        text.append(event.text)
-                        for segment in segmenter.push(event.text):
-                            yield segment
-                    elif isinstance(event, ToolCallRequested):
-                        calls.append(event.call)
-            for segment in segmenter.flush():
-                yield segment
-            self._post(LlmFinished(command.reply_id, round_number, "".join(text), tuple(calls)))
-            if not calls:
+            written = _Round(command.reply_id, number)
+            async with aclosing(self._write(request, written)) as segments:
+                async for segment in segments:
+                    yield segment
+            if not written.calls:
                 return
-            results = await self._run_tools(command.reply_id, calls)
+            results = await self._run_tools(command.reply_id, written.calls)
             if any(_changes_course(result) for result in results):
                 return
-            messages.append(Message(Role.AGENT, "".join(text), tool_calls=tuple(calls)))
+            messages.append(Message(Role.AGENT, written.text, tool_calls=tuple(written.calls)))
             messages.extend(Message(Role.TOOL, "", tool_result=result) for result in results)
 
-    def _events(self, request: LlmRequest) -> AsyncGenerator[LlmEvent, None]:
-        settings = self._services.settings
-        return within(
-            self._services.language_model.stream(request),
-            first_s=settings.llm_first_s,
-            gap_s=settings.llm_gap_s,
-            what="the language model",
-        )
+    async def _write(self, request: LlmRequest, written: _Round) -> AsyncGenerator[str, None]:
+        """One round of the model: its segments as they come, the rest into ``written``."""
+        self._post(LlmStarted(written.reply_id, written.number))
+        segmenter = SentenceSegmenter()
+        spoken = answered = False
+        async with aclosing(self._services.language_model.stream(request, self._switched)) as events:
+            async for event in events:
+                if isinstance(event, TextRestarted):
+                    segmenter = SentenceSegmenter()
+                    written.text, written.calls = "", []
+                    if spoken:
+                        yield resolve_locale(self._context.locale).prompts.start_again
+                    continue
+                if not answered and isinstance(event, TextDelta | ToolCallRequested):
+                    answered = True
+                    self._post(LlmAnswered(written.reply_id, written.number))
+                if isinstance(event, TextDelta):
+                    written.text += event.text
+                    for segment in segmenter.push(event.text):
+                        spoken = True
+                        yield segment
+                    if len(written.text) > MAX_TEXT_CHARS:
+                        break
+                elif isinstance(event, ToolCallRequested):
+                    if len(written.calls) < MAX_CALLS_A_ROUND:
+                        written.calls.append(event.call)
+                else:
+                    written.usage = event.usage
+        for segment in segmenter.flush():
+            yield segment
+        self._post(written.finished())
+
+    def _switched(self, switch: Switch) -> None:
+        self._post(ProviderSwitched(Stage.LLM, switch.previous, switch.provider, switch.reason.value))
 
     async def _run_tools(self, reply_id: ReplyId, calls: list[ToolCall]) -> list[ToolResult]:
         if any(self._writes(call.name) for call in calls):

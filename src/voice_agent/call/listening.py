@@ -18,6 +18,7 @@ from voice_agent.audio.vad import SpeechBegan, SpeechEnded, SpeechGate
 from voice_agent.call.door import HEAR_RATE_HZ
 from voice_agent.call.services import CallServices
 from voice_agent.conversation.events import (
+    ProviderSwitched,
     SpeechStarted,
     SpeechStopped,
     Stage,
@@ -29,6 +30,7 @@ from voice_agent.conversation.events import (
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import UtteranceId
 from voice_agent.providers.asr.base import Final, Partial, SpeechRecognizer
+from voice_agent.providers.chain.base import Switch
 
 # Audio before the detected onset that belongs to the first word.
 PRE_ROLL_S = 0.224
@@ -40,7 +42,9 @@ TURN_MODEL_WINDOW_S = 8.0
 # would judge the first words by the level at their onset, which is that of somebody further away.
 MEASURE_EVERY_S = 0.1
 
-Heard = SpeechStarted | SpeechStopped | TranscriptPartial | TranscriptFinal | TurnScored | StageFailed
+Heard = (
+    SpeechStarted | SpeechStopped | TranscriptPartial | TranscriptFinal | TurnScored | StageFailed | ProviderSwitched
+)
 Redact = Callable[[Partial | Final], tuple[str, int]]
 
 
@@ -181,7 +185,7 @@ class Listening:
         async with AsyncExitStack() as stack:
             try:
                 recognizer = await stack.enter_async_context(
-                    self._services.recognizers.open(locale=self._locale, hints=self._hints)
+                    self._services.recognizers.open(locale=self._locale, hints=self._hints, report=self._switched)
                 )
                 self._recognizer = recognizer
                 if self._utterance_id is not None:
@@ -203,10 +207,17 @@ class Listening:
         if isinstance(event, Partial):
             confidence = round(event.confidence, 4)
             level_dbfs, echo = self._measured(at_least_every_s=MEASURE_EVERY_S)
-            self._post(TranscriptPartial(event.utterance_id, text, secret_digits, confidence, level_dbfs, echo))
+            self._post(
+                TranscriptPartial(
+                    event.utterance_id, text, secret_digits, confidence, level_dbfs, echo, resumed=event.resumed
+                )
+            )
         else:
             confidence = round(event.confidence, 4)
-            self._post(TranscriptFinal(event.utterance_id, text, confidence, secret_digits))
+            self._post(TranscriptFinal(event.utterance_id, text, confidence, secret_digits, event.ends_turn))
+
+    def _switched(self, switch: Switch) -> None:
+        self._post(ProviderSwitched(Stage.ASR, switch.previous, switch.provider, switch.reason.value))
 
     async def fill_gaps(self) -> None:
         """A client that stops sending when its user stops talking would never be seen to pause: after a gap, silence

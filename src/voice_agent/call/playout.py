@@ -20,7 +20,7 @@ from typing import Protocol
 from voice_agent.audio.resumption import chunks_to_repeat
 from voice_agent.call.door import SPEAK_RATE_HZ, Door
 from voice_agent.clock import Clock
-from voice_agent.conversation.events import PlayoutAdvanced, PlayoutStarted, ReplyFinished
+from voice_agent.conversation.events import PlayoutAdvanced, PlayoutStarted, PlayoutStarved, ReplyFinished
 from voice_agent.models import ReplyId
 
 CHUNK_S = 0.02
@@ -40,7 +40,7 @@ _RETRY_S = 0.02
 # Pacing anew sends up to the lead at once, so a client may ask for it only so often.
 RESUME_EVERY_S = 1.0
 
-Post = Callable[[PlayoutStarted | PlayoutAdvanced | ReplyFinished], None]
+Post = Callable[[PlayoutStarted | PlayoutAdvanced | PlayoutStarved | ReplyFinished], None]
 Played = Callable[[float, bytes], None]
 
 
@@ -79,6 +79,7 @@ class Playout:
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._room = asyncio.Event()
+        self._silent = asyncio.Event()
         self._reply_id: ReplyId | None = None
         self._resumed_at = -RESUME_EVERY_S
         self._reset()
@@ -97,7 +98,9 @@ class Playout:
         self._heard_floor_s = 0.0
         self._reported_s = 0.0
         self._awaited_s: float | None = None  # when the chunk that the timer waits for is due
+        self._running_dry = self._starved = False
         self._room.set()
+        self._silent.set()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -125,14 +128,33 @@ class Playout:
         while reply_id == self._reply_id and _seconds(self._queued_bytes) >= BUFFER_S:
             self._room.clear()
             await self._room.wait()
-        if reply_id != self._reply_id:
-            return
+        if reply_id == self._reply_id:
+            self._queue(pcm)
+
+    def fill(self, reply_id: ReplyId, pcm: bytes) -> None:
+        """Queues audio at once: a phrase for a silence, of at most a few seconds."""
+        if reply_id == self._reply_id:
+            self._queue(pcm + bytes(-len(self._partial + pcm) % CHUNK_BYTES))
+
+    def is_silent(self, reply_id: ReplyId) -> bool:
+        """Whether the caller hears nothing of this reply at the moment, because there is nothing to send."""
+        return reply_id == self._reply_id and self._silent.is_set()
+
+    async def until_silent(self, reply_id: ReplyId) -> None:
+        """Returns once all audio that there is of the reply has been heard, or the reply is over."""
+        if reply_id == self._reply_id:
+            await self._silent.wait()
+
+    def _queue(self, pcm: bytes) -> None:
         data = self._partial + pcm
         whole = len(data) - len(data) % CHUNK_BYTES
         for start in range(0, whole, CHUNK_BYTES):
             self._chunks.append(data[start : start + CHUNK_BYTES])
         self._partial = data[whole:]
         self._queued_bytes += whole
+        if self._chunks:
+            self._silent.clear()
+            self._starved = False
         self._pump_if_idle()
 
     def complete(self, reply_id: ReplyId) -> None:
@@ -209,7 +231,7 @@ class Playout:
     # Sending
 
     def _pump_if_idle(self) -> None:
-        if self._timer is None:
+        if self._timer is None or self._running_dry:
             self._pump()
 
     def _pump(self) -> None:
@@ -234,6 +256,7 @@ class Playout:
         if reply_id is None:
             return None
         self._report(reply_id)
+        self._running_dry = False
         if not self._chunks or self._paused:
             self._awaited_s = None
             return self._wait_for_end(reply_id)
@@ -265,12 +288,19 @@ class Playout:
         return 0.0
 
     def _wait_for_end(self, reply_id: ReplyId) -> float | None:
-        if not self._complete or self._paused or self._chunks:
+        if self._paused or self._chunks:
             return None
         total_s = _seconds(self._sent_bytes)
         left_s = 0.0 if self._origin_s is None else total_s - (self._clock.now() - self._origin_s - self._lag_s)
         if left_s > _GRAIN_S:
+            self._running_dry = not self._complete
             return min(left_s, REPORT_S)
+        self._silent.set()
+        if not self._complete:
+            if self._origin_s is not None and not self._starved:
+                self._starved = True
+                self._post(PlayoutStarved(reply_id))
+            return None
         self._reply_id = None
         self._post(ReplyFinished(reply_id, round(total_s, 4)))
         return None

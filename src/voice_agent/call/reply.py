@@ -12,14 +12,14 @@ from contextlib import aclosing
 
 import structlog
 
-from voice_agent.audio.resample import Resampler
 from voice_agent.call.dialogue_manager import DialogueManager
 from voice_agent.call.door import SPEAK_RATE_HZ
 from voice_agent.call.playout import Playout
 from voice_agent.call.services import CallServices
-from voice_agent.call.streams import within
 from voice_agent.conversation.commands import Say, StartReply
 from voice_agent.conversation.events import (
+    FillerSpoken,
+    ProviderSwitched,
     ReplyFailed,
     SegmentWritten,
     Stage,
@@ -30,17 +30,26 @@ from voice_agent.conversation.events import (
 from voice_agent.conversation.passages import PassageReader
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import Message, ReplyId
+from voice_agent.providers.chain.base import Switch
 
 # Segments that may be written ahead of the one being spoken; a model that writes faster waits.
 _SEGMENTS_AHEAD = 8
 
-Posted = SegmentWritten | SynthesisStarted | SynthesisBegan | SynthesisFinished | ReplyFailed
+Posted = (
+    SegmentWritten
+    | SynthesisStarted
+    | SynthesisBegan
+    | SynthesisFinished
+    | FillerSpoken
+    | ReplyFailed
+    | ProviderSwitched
+)
 
 log = structlog.get_logger(__name__)
 
 
 class _StageError(Exception):
-    """A provider's failure, with the stage it belongs to."""
+    """A stage's failure: no provider of its chain gave a result."""
 
     def __init__(self, stage: Stage, error: ProviderError) -> None:
         super().__init__(str(error))
@@ -49,7 +58,7 @@ class _StageError(Exception):
 
 
 class ReplyRunner:
-    """Runs replies of one call, one at a time; the call's session owns and cancels the task."""
+    """Runs one reply; the call's session owns and cancels the task."""
 
     def __init__(
         self,
@@ -65,10 +74,22 @@ class ReplyRunner:
         self._playout = playout
         self._post = post
         self._locale = locale
+        self._spoken = 0  # segments whose audio is complete
+        self._speaking = False  # in the middle of a segment's audio
+
+    def fill(self, reply_id: ReplyId, text: str) -> None:
+        """Bridges a silence by ``text``, which is prepared; does nothing where the caller hears, or is about to hear, the
+        reply itself."""
+        if self._speaking or not self._playout.is_silent(reply_id):
+            return
+        pcm = self._services.synthesizer.prepared(text, locale=self._locale)
+        if pcm:
+            self._post(FillerSpoken(reply_id, self._spoken, text, len(pcm) / (SPEAK_RATE_HZ * 2)))
+            self._playout.fill(reply_id, pcm)
 
     async def run(self, command: Say | StartReply, history: tuple[Message, ...]) -> None:
-        """Speaks the whole reply, for which playout has been made ready; posts ``ReplyFailed`` where a stage fails.
-        Cancellation stops synthesis and tools."""
+        """Speaks the whole reply, for which playout has been made ready; posts ``ReplyFailed`` where a stage fails, once
+        what there is of it has been heard. Cancellation stops synthesis and tools."""
         reply_id = command.reply_id
         segments: asyncio.Queue[str | None] = asyncio.Queue(_SEGMENTS_AHEAD)
         try:
@@ -78,16 +99,17 @@ class ReplyRunner:
         except* _StageError as failures:
             first = _first(failures)
             log.warning("reply failed", reply_id=reply_id, stage=first.stage.value, category=first.category)
-            self._fail(reply_id, first.stage, first.category)
+            await self._fail(reply_id, first.stage, first.category, exhausted=True)
         except* Exception:
             log.exception("reply failed unexpectedly", reply_id=reply_id)
-            self._fail(reply_id, Stage.LLM, ProviderFault.INTERNAL.value)
+            await self._fail(reply_id, Stage.LLM, ProviderFault.INTERNAL.value, exhausted=False)
         else:
             self._playout.complete(reply_id)
 
-    def _fail(self, reply_id: ReplyId, stage: Stage, category: str) -> None:
+    async def _fail(self, reply_id: ReplyId, stage: Stage, category: str, *, exhausted: bool) -> None:
+        await self._playout.until_silent(reply_id)
         heard_s = self._playout.cancel(reply_id)
-        self._post(ReplyFailed(reply_id, stage, category, heard_s))
+        self._post(ReplyFailed(reply_id, stage, category, heard_s, exhausted))
 
     async def _write(
         self, command: Say | StartReply, history: tuple[Message, ...], segments: asyncio.Queue[str | None]
@@ -120,35 +142,31 @@ class ReplyRunner:
         index = 0
         while (text := await segments.get()) is not None:
             self._post(SynthesisStarted(reply_id, index))
-            duration_s = await self._synthesize(reply_id, index, text)
+            try:
+                duration_s = await self._synthesize(reply_id, index, text)
+            except ProviderError as error:
+                raise _StageError(Stage.TTS, error) from error
+            finally:
+                self._speaking = False
             self._post(SynthesisFinished(reply_id, index, duration_s))
             index += 1
+            self._spoken = index
 
     async def _synthesize(self, reply_id: ReplyId, index: int, text: str) -> float:
         """Speaks one segment; gives its duration in seconds."""
-        settings = self._services.settings
-        synthesizer = self._services.synthesizer
-        resampler = Resampler(synthesizer.sample_rate_hz, SPEAK_RATE_HZ)
         byte_count = 0
-        stream = within(
-            synthesizer.synthesize(text, locale=self._locale),
-            first_s=settings.tts_first_s,
-            gap_s=settings.tts_gap_s,
-            what="synthesis",
-        )
-        try:
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    if not byte_count:
-                        self._post(SynthesisBegan(reply_id, index))
-                    pcm = resampler.process(chunk)
-                    byte_count += len(pcm)
-                    await self._playout.write(reply_id, pcm)
-        except ProviderError as error:
-            raise _StageError(Stage.TTS, error) from error
-        tail = resampler.flush()
-        await self._playout.write(reply_id, tail)
-        return (byte_count + len(tail)) / (SPEAK_RATE_HZ * 2)
+        stream = self._services.synthesizer.synthesize(text, locale=self._locale, report=self._switched)
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                if not byte_count:
+                    self._speaking = True
+                    self._post(SynthesisBegan(reply_id, index))
+                byte_count += len(chunk)
+                await self._playout.write(reply_id, chunk)
+        return byte_count / (SPEAK_RATE_HZ * 2)
+
+    def _switched(self, switch: Switch) -> None:
+        self._post(ProviderSwitched(Stage.TTS, switch.previous, switch.provider, switch.reason.value))
 
 
 def _first(failures: BaseExceptionGroup[_StageError]) -> _StageError:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from voice_agent.clock import Clock
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.observability.lateness import LatenessWindow
-from voice_agent.providers.asr.base import RecognizerFactory
-from voice_agent.providers.llm.base import LanguageModel
-from voice_agent.providers.tts.base import SpeechSynthesizer
+from voice_agent.providers.chain.language import LanguageModelChain
+from voice_agent.providers.chain.recognition import RecognizerChain
+from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.turn.base import TurnModel
 from voice_agent.providers.understanding.base import Understanding
 from voice_agent.providers.vad.base import VoiceDetectorFactory
+from voice_agent.providers.warmth import Warmth
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
 from voice_agent.tools.transfer import Handover
@@ -23,8 +24,7 @@ from voice_agent.tools.verify_pin import PinVerifier
 class CallSettings:
     """Seconds, unless the name says otherwise.
 
-    ``*_first_s`` is how long a stage may take to its first result, ``*_gap_s`` between results. They are shorter than the
-    turn timeout, so that a stage's failure is known as such.
+    Providers have deadlines in their chains (``providers/chain``); those here are of the call's own helpers.
     """
 
     machine: MachineSettings = field(default_factory=MachineSettings)
@@ -32,10 +32,6 @@ class CallSettings:
     speech_start_s: float = 0.064
     speech_stop_s: float = 0.16
     playout_lead_s: float = 0.08
-    llm_first_s: float = 4.0
-    llm_gap_s: float = 2.0
-    tts_first_s: float = 2.0
-    tts_gap_s: float = 2.0
     understanding_s: float = 1.0
     turn_model_s: float = 0.6
     max_tool_rounds: int = 4
@@ -47,15 +43,16 @@ class CallServices:
     """Shared by all calls of a process; built once by the composition root."""
 
     clock: Clock
-    recognizers: RecognizerFactory
+    recognizers: RecognizerChain
     detectors: VoiceDetectorFactory
     turn_model: TurnModel
     understanding: Understanding
-    language_model: LanguageModel
-    synthesizer: SpeechSynthesizer
+    language_model: LanguageModelChain
+    synthesizer: CachingSynthesizer
     tools: ToolRegistry
     router: ToolRouter
     pins: PinVerifier
     handover: Handover
     settings: CallSettings
     lateness: LatenessWindow = field(default_factory=LatenessWindow)
+    warmth: Warmth = field(default_factory=Warmth)

@@ -34,6 +34,7 @@ from voice_agent.conversation.commands import (
     DropTurn,
     EndCall,
     Escalate,
+    Fill,
     FinaliseTranscript,
     OpenTurn,
     PausePlayout,
@@ -127,6 +128,7 @@ class CallSession:
         self._tasks: set[asyncio.Task[None]] = set()
         self._reply_task: asyncio.Task[None] | None = None
         self._reply_id: ReplyId | None = None  # whose the task is
+        self._runner: ReplyRunner | None = None
         self._turn_certain = asyncio.Event()
         self._understand_task: asyncio.Task[None] | None = None
         self._hand_over_task: asyncio.Task[None] | None = None
@@ -175,6 +177,7 @@ class CallSession:
                 self._group = group
                 self._start(self._listening.run(), "listening")
                 self._start(self._listening.fill_gaps(), "media-gaps")
+                self._start(self._services.warmth.warm(), "warm-connections")
                 self._begin()
                 await self._converse()
                 if self._hand_over_task is not None:  # a caller who hangs up at once still gets the callback
@@ -271,6 +274,9 @@ class CallSession:
                 self._understand_task = self._start(self._understand(command), "understand")
             case Say() | StartReply():
                 self._reply(command)
+            case Fill():
+                if self._runner is not None:
+                    self._runner.fill(command.reply_id, command.text)
             case PausePlayout():
                 self._playout.pause(command.reply_id)
             case ReleaseReply():
@@ -314,7 +320,9 @@ class CallSession:
             mask=mask_entry,
             certain=self._turn_certain,
         )
-        runner = ReplyRunner(self._services, dialogue, self._playout, self._post_masked, locale=self._locale.tag)
+        runner = self._runner = ReplyRunner(
+            self._services, dialogue, self._playout, self._post_masked, locale=self._locale.tag
+        )
         history: tuple[Message, ...] = self._machine.messages()
         self._playout.begin(command.reply_id, held=draft)
         self._reply_id = command.reply_id

@@ -148,6 +148,15 @@ class ReleaseReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """The reply is late: say ``text``, which is prepared, unless its own audio is there by now."""
+
+    name: ClassVar[str] = "fill"
+    reply_id: ReplyId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PausePlayout:
     """Hold the agent's audio back: somebody may be interrupting."""
 
@@ -232,6 +241,7 @@ Command = (
     | Say
     | StartReply
     | ReleaseReply
+    | Fill
     | PausePlayout
     | ResumePlayout
     | StopForBargeIn

@@ -76,7 +76,8 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPartial:
-    """A hypothesis for the utterance so far; ``confidence`` and ``secret_digits`` as in a final."""
+    """A hypothesis for the utterance so far; ``confidence`` and ``secret_digits`` as in a final. ``resumed``: the recogniser
+    takes back an end of the turn that it had thought likely."""
 
     name: ClassVar[str] = "asr_partial"
     utterance_id: UtteranceId
@@ -85,6 +86,7 @@ class TranscriptPartial:
     confidence: float = 1.0
     level_dbfs: float | None = None
     echo: float | None = None
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class TranscriptFinal:
     """The whole utterance so far, replacing earlier finals of it.
 
     ``secret_digits`` counts the digits of the last complete run that was taken out of ``text`` while a secret was
-    being collected; the digits themselves never enter an event.
+    being collected; the digits themselves never enter an event. ``ends_turn``: the recogniser judges turns itself and is
+    sure that this one is over.
     """
 
     name: ClassVar[str] = "asr_final"
@@ -100,6 +103,7 @@ class TranscriptFinal:
     text: str
     confidence: float = 1.0
     secret_digits: int = 0
+    ends_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,15 @@ class LlmStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class LlmAnswered:
+    """The language model's first words or tool call of a round."""
+
+    name: ClassVar[str] = "llm_first_token"
+    reply_id: ReplyId
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentWritten:
     """A speakable segment (about a sentence) is ready for synthesis; ``index`` counts from 0 within a reply. One that is
     not ``interruptible`` is spoken to its end whatever the caller says."""
@@ -161,13 +174,16 @@ class SegmentWritten:
 
 @dataclass(frozen=True, slots=True)
 class LlmFinished:
-    """One round of the language model ended; it asked for ``tool_calls`` (none: the text is complete)."""
+    """One round of the language model ended; it asked for ``tool_calls`` (none: the text is complete). Token counts are 0
+    where the provider does not tell them."""
 
     name: ClassVar[str] = "llm_done"
     reply_id: ReplyId
     round: int
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +234,29 @@ class SynthesisFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class FillerSpoken:
+    """A prepared phrase of ``duration_s`` was put before the segment ``before_index``, whose audio is late."""
+
+    name: ClassVar[str] = "filler"
+    reply_id: ReplyId
+    before_index: int
+    text: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlayoutStarted:
     """The first sample of the reply left the server."""
 
     name: ClassVar[str] = "playout_started"
+    reply_id: ReplyId
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarved:
+    """All audio that there is of the reply has been heard, and more is to come."""
+
+    name: ClassVar[str] = "playout_starved"
     reply_id: ReplyId
 
 
@@ -247,13 +282,15 @@ class ReplyFinished:
 
 @dataclass(frozen=True, slots=True)
 class ReplyFailed:
-    """The reply ended before its time. ``category`` is a ``ProviderFault`` value or "internal"."""
+    """The reply ended before its time. ``category`` is a ``ProviderFault`` value. ``exhausted``: no provider of the stage
+    gave a result, so asking again would be in vain."""
 
     name: ClassVar[str] = "reply_failed"
     reply_id: ReplyId
     stage: Stage
     category: str
     heard_s: float = 0.0
+    exhausted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +303,18 @@ class StageFailed:
     category: str
     turn_id: TurnId | None = None
     request: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSwitched:
+    """From now on ``provider`` serves the stage (empty: none is left), instead of ``previous``. ``reason`` is a
+    ``ProviderFault`` value, "hedge" (the other was quicker) or "recovered" (back to the preferred one)."""
+
+    name: ClassVar[str] = "failover"
+    stage: Stage
+    previous: str
+    provider: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +352,7 @@ Event = (
     | TurnUnderstood
     | SecretChecked
     | LlmStarted
+    | LlmAnswered
     | SegmentWritten
     | LlmFinished
     | ToolStarted
@@ -310,11 +360,14 @@ Event = (
     | SynthesisStarted
     | SynthesisBegan
     | SynthesisFinished
+    | FillerSpoken
     | PlayoutStarted
+    | PlayoutStarved
     | PlayoutAdvanced
     | ReplyFinished
     | ReplyFailed
     | StageFailed
+    | ProviderSwitched
     | TransferFinished
     | CallerHungUp
     | TimerFired

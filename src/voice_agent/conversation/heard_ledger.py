@@ -79,14 +79,24 @@ class HeardLedger:
     """The segments of one reply in the order in which they are spoken. ``at_s`` is seconds of the reply's audio."""
 
     segments: list[Segment] = field(default_factory=list)
+    _written: list[Segment] = field(default_factory=list)  # those of the answer itself, by index
 
     def write(self, index: int, text: str, *, interruptible: bool = True) -> None:
-        if index == len(self.segments):
-            self.segments.append(Segment(text, interruptible=interruptible))
+        if index == len(self._written):
+            self._written.append(Segment(text, interruptible=interruptible))
+            self.segments.append(self._written[-1])
 
     def measured(self, index: int, duration_s: float) -> None:
-        if index < len(self.segments):
-            self.segments[index].duration_s = duration_s
+        if index < len(self._written):
+            self._written[index].duration_s = duration_s
+
+    def fill(self, before_index: int, text: str, duration_s: float) -> None:
+        """A filler is spoken before the answer's segment ``before_index``, which may not be written yet."""
+        place = len(self.segments)
+        if before_index < len(self._written):
+            late = self._written[before_index]
+            place = next(at for at, segment in enumerate(self.segments) if segment is late)
+        self.segments.insert(place, Segment(text, duration_s))
 
     def full_text(self) -> str:
         return " ".join(segment.text for segment in self.segments)

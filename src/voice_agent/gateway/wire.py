@@ -31,6 +31,7 @@ from voice_agent.conversation.commands import (
 from voice_agent.conversation.events import (
     CallStarted,
     Event,
+    FillerSpoken,
     PlayoutAdvanced,
     PlayoutStarted,
     ReplyFailed,
@@ -146,6 +147,7 @@ class WireFold:
             case (
                 SegmentWritten()
                 | SynthesisFinished()
+                | FillerSpoken()
                 | PlayoutStarted()
                 | PlayoutAdvanced()
                 | ReplyFinished()
@@ -167,7 +169,13 @@ class WireFold:
 
     def _reply_event(
         self,
-        event: SegmentWritten | SynthesisFinished | PlayoutStarted | PlayoutAdvanced | ReplyFinished | ReplyFailed,
+        event: SegmentWritten
+        | SynthesisFinished
+        | FillerSpoken
+        | PlayoutStarted
+        | PlayoutAdvanced
+        | ReplyFinished
+        | ReplyFailed,
     ) -> list[Frame]:
         reply = self._replies.get(event.reply_id)
         if reply is None:
@@ -178,6 +186,8 @@ class WireFold:
                 spoken.write(event.index, event.text)
             case SynthesisFinished():
                 spoken.measured(event.index, event.duration_s)
+            case FillerSpoken():
+                spoken.fill(event.before_index, event.text, event.duration_s)
             case PlayoutStarted():
                 spoken.playing = True
                 self._unanswered = None

@@ -21,7 +21,9 @@ from voice_agent.conversation.commands import (
 from voice_agent.conversation.events import (
     CallerHungUp,
     CallStarted,
+    FillerSpoken,
     PlayoutStarted,
+    ProviderSwitched,
     ReplyFailed,
     ReplyFinished,
     SecretChecked,
@@ -88,6 +90,16 @@ def _line(entry: object) -> tuple[int, str, dict[str, Any]]:
             return _WARNING, "reply_failed", fields
         case StageFailed():
             return _WARNING, "stage_failed", {"stage": entry.stage.value, "category": entry.category}
+        case ProviderSwitched():
+            fields = {
+                "stage": entry.stage.value,
+                "previous": entry.previous,
+                "provider": entry.provider or "none",
+                "reason": entry.reason,
+            }
+            return _INFO if entry.reason == "recovered" else _WARNING, "failover", fields
+        case FillerSpoken():
+            return _INFO, "filler", {"reply_id": entry.reply_id}
         case SecretChecked():
             fields = {"outcome": entry.outcome.value, "attempts_left": entry.attempts_left}
             return _INFO, "secret_checked", fields

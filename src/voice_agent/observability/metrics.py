@@ -19,8 +19,19 @@ from voice_agent.conversation.commands import (
     ReleaseReply,
     StopForBargeIn,
 )
-from voice_agent.conversation.events import CallStarted, ReplyFailed, Stage, StageFailed, ToolReturned
-from voice_agent.models import CallOutcome, PolicyReason, Refusal, ToolStatus
+from voice_agent.conversation.events import (
+    CallStarted,
+    FillerSpoken,
+    LlmAnswered,
+    LlmFinished,
+    LlmStarted,
+    ProviderSwitched,
+    ReplyFailed,
+    Stage,
+    StageFailed,
+    ToolReturned,
+)
+from voice_agent.models import CallOutcome, PolicyReason, Refusal, ReplyId, ToolStatus
 from voice_agent.observability.metrics_sharing import all_workers
 from voice_agent.observability.record import LogRecord
 from voice_agent.observability.turn_latency import TurnLatencies, TurnLatencyFold
@@ -28,6 +39,7 @@ from voice_agent.observability.turn_latency import TurnLatencies, TurnLatencyFol
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER_TOOL = "other"
 _DRAFT_RESULTS = ("used", "wasted")
+_TOKEN_DIRECTIONS = ("input", "output")
 
 GaugeMode = Literal["livesum", "livemax"]
 # How the gauges of several workers become one; those of a worker that has died no longer count.
@@ -108,6 +120,20 @@ class CallMetrics:
         self.drafts = self._counter(
             "voice_drafts_total", "answers begun before their turn was certain: used, or wasted", "result"
         )
+        self.failovers = self._counter(
+            "voice_provider_failovers_total",
+            "changes of the provider that serves a stage; provider: the one that served before",
+            "stage",
+            "provider",
+            "reason",
+        )
+        self.fillers = self._counter("voice_fillers_total", "phrases that bridged the wait for a late answer")
+        self.llm_first_token = self._histogram(
+            "voice_llm_first_token_ms", "request to the model's first words or tool call", _FINE_BUCKETS
+        )
+        self.llm_tokens = self._counter(
+            "voice_llm_tokens_total", "tokens that language models read and wrote, where they tell", "direction"
+        )
         self.loop_lag = self._gauge("voice_loop_lag_ms", "how late the event loop woke last", _WORST)
         self.loop_lags = self._histogram(
             "voice_loop_lag_distribution_ms", "how late the event loop woke, 20 times a second", _LAG_BUCKETS
@@ -151,6 +177,8 @@ class CallMetrics:
             self.stage_failures.labels(stage.value)
         for result in _DRAFT_RESULTS:
             self.drafts.labels(result)
+        for direction in _TOKEN_DIRECTIONS:
+            self.llm_tokens.labels(direction)
 
     def count_refusal(self, reason: Refusal) -> None:
         """A call was not admitted."""
@@ -193,6 +221,7 @@ class CallMetricsFold:
     def __init__(self, metrics: CallMetrics) -> None:
         self._metrics = metrics
         self._latencies = TurnLatencyFold()
+        self._asked_at: dict[ReplyId, float] = {}
         self._active = False
 
     def __call__(self, record: LogRecord) -> None:
@@ -218,6 +247,17 @@ class CallMetricsFold:
                 metrics.drafts.labels("used").inc()
             case CancelReply(reason=CancelReason.SPECULATION):
                 metrics.drafts.labels("wasted").inc()
+            case ProviderSwitched():
+                metrics.failovers.labels(entry.stage.value, entry.previous, entry.reason).inc()
+            case FillerSpoken():
+                metrics.fillers.inc()
+            case LlmStarted():
+                self._asked_at[entry.reply_id] = record.t_s
+            case LlmAnswered():
+                metrics.llm_first_token.observe((record.t_s - self._asked_at.pop(entry.reply_id, record.t_s)) * 1000)
+            case LlmFinished():
+                metrics.llm_tokens.labels("input").inc(entry.input_tokens)
+                metrics.llm_tokens.labels("output").inc(entry.output_tokens)
             case ReplyFailed() | StageFailed():
                 metrics.stage_failures.labels(entry.stage.value).inc()
             case EndCall():

@@ -8,6 +8,8 @@ Per turn, on the log's clock:
   where the recogniser was late and its partial stood in);
 - **llm**: the reply's first ``LlmStarted`` → its first ``SegmentWritten`` that the model wrote (a lead-in is none);
 - **tts**: ``SynthesisStarted`` → ``SynthesisBegan`` of the reply's segment 0;
+  A filler that is heard first answers nothing: then the turn ends where the answer's own audio begins, which is when
+  there is some and the filler is over.
 - **endpointing**: last voiced sample → ``CommitTurn``, for information: it overlaps asr.
 
 Those are the *stage* figures, and stages may overlap: behind a lead-in the model writes while the lead-in is heard, and
@@ -42,6 +44,7 @@ from voice_agent.conversation.commands import (
 )
 from voice_agent.conversation.events import (
     DtmfReceived,
+    FillerSpoken,
     LlmStarted,
     PlayoutStarted,
     ReplyFailed,
@@ -102,6 +105,7 @@ class _Reply:
     wrote_index: int | None = None
     tts_started: float | None = None
     tts_began: float | None = None
+    filled_until: float | None = None  # nothing but fillers was heard or queued so far, which end then
 
 
 class TurnLatencyFold:
@@ -148,12 +152,16 @@ class TurnLatencyFold:
             case Say():
                 if entry.purpose not in _UNASKED:
                     self._replies[entry.reply_id] = _Reply(entry.reply_id, None, model_index=None)
+            case FillerSpoken():
+                self._fill(entry, t)
             case PlayoutStarted():
-                return self._play(entry.reply_id, t)
+                reply = self._replies.get(entry.reply_id)
+                return self._play(entry.reply_id, t) if reply is None or reply.filled_until is None else None
             case SegmentWritten():
                 return self._write(entry, t)
             case LlmStarted() | SynthesisStarted() | SynthesisBegan():
                 self._note(entry, t)
+                return self._after_filler(entry, t)
             case StopForBargeIn() | CancelReply() | ReplyFailed() | ReplyFinished():
                 return self._end_reply(entry)
             case EndCall():
@@ -192,6 +200,18 @@ class TurnLatencyFold:
                 reply.tts_began = t if reply.tts_began is None else reply.tts_began
             case _:
                 pass
+
+    def _fill(self, entry: FillerSpoken, t: float) -> None:
+        reply = self._replies.get(entry.reply_id)
+        if reply is not None and reply.tts_began is None:
+            reply.filled_until = max(t, reply.filled_until or 0.0) + entry.duration_s
+
+    def _after_filler(self, entry: LlmStarted | SynthesisStarted | SynthesisBegan, t: float) -> TurnLatencies | None:
+        reply = self._replies.get(entry.reply_id)
+        if not isinstance(entry, SynthesisBegan) or reply is None or reply.filled_until is None:
+            return None
+        heard, reply.filled_until = max(t, reply.filled_until), None
+        return self._play(entry.reply_id, heard)
 
     def _write(self, entry: SegmentWritten, t: float) -> TurnLatencies | None:
         reply = self._replies.get(entry.reply_id)

@@ -15,6 +15,7 @@ from voice_agent.call.services import CallServices, CallSettings
 from voice_agent.call.session import CallSession
 from voice_agent.clock import LoopClock
 from voice_agent.config import ToolSettings
+from voice_agent.conversation.locales import resolve_locale
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import (
     CallId,
@@ -29,7 +30,11 @@ from voice_agent.models import (
 )
 from voice_agent.observability.record import LogRecord
 from voice_agent.providers.asr.base import AsrCapabilities, AsrEvent, Final
+from voice_agent.providers.chain.language import LanguageModelChain
+from voice_agent.providers.chain.recognition import RecognizerChain
+from voice_agent.providers.chain.speech import SynthesizerChain
 from voice_agent.providers.llm.base import LlmEvent, LlmFinished, LlmRequest, TextDelta, ToolCallRequested
+from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.vad.base import OnFailure, OnHop
 from voice_agent.tools.base import Tool
 from voice_agent.tools.registry import ToolRegistry
@@ -265,14 +270,14 @@ class Caller:
         self.records: list[LogRecord] = []
         clock = LoopClock()
         registry = ToolRegistry(*tools)
-        services = CallServices(
+        services = self.services = CallServices(
             clock=clock,
-            recognizers=Recognizers(world),
+            recognizers=RecognizerChain.of(Recognizers(world), clock),
             detectors=Detectors(world),
             turn_model=TurnModel(),
             understanding=Understanding(world),
-            language_model=LanguageModel(world),
-            synthesizer=Synthesizer(world),
+            language_model=LanguageModelChain.of(LanguageModel(world), clock),
+            synthesizer=CachingSynthesizer(SynthesizerChain.of(Synthesizer(world), clock)),
             tools=registry,
             router=ToolRouter(registry, ToolSettings(), clock),
             pins=Pins(world),
@@ -283,6 +288,12 @@ class Caller:
             services, self.door, call_id=CallId("c1"), caller_id="+1555", locale="en-US", sinks=[self.records.append]
         )
         self.running = asyncio.create_task(self.session.run(), name="the-call")
+
+    async def has_phrases(self) -> None:
+        """The fixed phrases are prepared, as a server's are soon after its start."""
+        prompts = resolve_locale("en-US").prompts
+        phrases = (*prompts.unavailable, *prompts.handover_later, *prompts.fillers, *prompts.fillers_looking)
+        await self.services.synthesizer.prepare(phrases, locale="en-US")
 
     async def listens(self, seconds: float) -> None:
         await self._send(SILENT, seconds)

@@ -14,7 +14,7 @@ from tests.virtual_time import run_virtual
 from voice_agent.conversation.commands import Purpose
 from voice_agent.conversation.events import SegmentWritten, SpeechStopped
 from voice_agent.conversation.machine import MachineSettings
-from voice_agent.errors import ProviderFault, StoreError
+from voice_agent.errors import StoreError
 from voice_agent.models import CallOutcome, Meaning, PolicyReason, Role, ToolStatus
 from voice_agent.providers.llm.base import LlmFinished, TextDelta
 from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
@@ -95,38 +95,6 @@ def test_tool_rounds_are_bounded() -> None:
     caller = call(scene, world, tool("look"), max_tool_rounds=4)
     assert len(caller.world.requests) == 4
     assert caller.world.requests[-1].tools == ()
-
-
-@pytest.mark.parametrize("fault", [broken(), broken(ProviderFault.RATE)])
-def test_a_model_that_fails_gets_an_apology(fault: Exception) -> None:
-    async def scene(caller: Caller) -> None:
-        await caller.until("reply_finished")
-        await caller.says("What is your return policy?")
-        await caller.listens(3)
-
-    caller = call(scene, World(rounds=[[fault], [fault]]))  # type: ignore[list-item]
-    failed = caller.last("reply_failed")
-    assert (failed.stage, failed.category) == ("llm", fault.category)  # type: ignore[attr-defined]
-    assert caller.last("say").purpose == "fallback"
-
-
-def test_a_model_that_hangs_is_given_up_in_time() -> None:
-    async def scene(caller: Caller) -> None:
-        await caller.until("reply_finished")
-        await caller.says("What is your return policy?")
-        await caller.until("reply_failed", within_s=4.2)
-
-    caller = call(scene, World(rounds=[[3600.0]]))
-    assert caller.last("reply_failed").category == "timeout"
-
-
-def test_a_voice_that_fails_ends_in_a_handover() -> None:
-    async def scene(caller: Caller) -> None:
-        await caller.until("call_end", within_s=30)
-
-    caller = call(scene, World(speech_fault=broken()))
-    assert caller.last("escalation").packet.reason is PolicyReason.REPEATED_FAILURES
-    assert len(caller.world.packets) == 1
 
 
 def test_a_lost_recogniser_hands_the_caller_over() -> None:
@@ -404,17 +372,6 @@ def test_a_pin_half_keyed_and_half_spoken_is_one_and_a_key_too_many_spoils_nothi
 
     caller = call(scene, World(meanings=[Meaning.NEEDS_IDENTITY]))
     assert caller.world.checked == ["4271"]
-
-
-def test_a_raw_connection_error_of_a_vendor_is_an_apology_not_the_end() -> None:
-    async def scene(caller: Caller) -> None:
-        await caller.until("reply_finished")
-        await caller.says("What is your return policy?")
-        await caller.listens(3)
-        assert not caller.running.done()
-
-    caller = call(scene, World(rounds=[[ConnectionResetError("reset by peer")]] * 2))
-    assert caller.last("say").purpose == "fallback"
 
 
 @pytest.mark.parametrize("identity", list(IdentityLevel))

@@ -153,6 +153,14 @@ PROFILE = LocaleProfile(
         abuse=("I'd like to help you, but please let us keep this friendly.", "What can I do for you?"),
         timeout=("I'm sorry, that is taking too long.", "Could you say it once more, please?"),
         failure=("I'm sorry, something went wrong on my side.", "Could you try that again?"),
+        unavailable=("I'm sorry, something on our side is not working right now.",),
+        start_again="I'm sorry, let me say that again.",
+        fillers=("One moment, please.", "Just a moment.", "Thank you for waiting, I'm still with you."),
+        fillers_looking=(
+            "One moment, I'm looking that up.",
+            "Thanks for waiting, I'm still looking.",
+            "It will only take another moment.",
+        ),
         not_heard=("I'm sorry, I didn't catch that.", "Could you say it again?"),
         still_there=("Are you still there?",),
         go_on=("Okay.",),
@@ -164,6 +172,7 @@ PROFILE = LocaleProfile(
             "Your reference is {reference}.",
             "Goodbye.",
         ),
+        handover_later=("A colleague will call you back as soon as possible.", "Goodbye."),
         handover_failed=(
             "I'm sorry, I can't reach a colleague right now.",
             "Please call again a little later. Goodbye.",

@@ -23,6 +23,10 @@ class Prompts:
     abuse: tuple[str, ...]
     timeout: tuple[str, ...]
     failure: tuple[str, ...]
+    unavailable: tuple[str, ...]  # nothing works: said before a handover, so without fields, from what is prepared
+    start_again: str  # an answer broke off, and is given anew
+    fillers: tuple[str, ...]  # an answer is late; each is one phrase
+    fillers_looking: tuple[str, ...]  # a tool is late
     not_heard: tuple[str, ...]
     still_there: tuple[str, ...]
     go_on: tuple[str, ...]  # said at a pause in a long turn, to show that the agent listens
@@ -30,6 +34,7 @@ class Prompts:
     session_over: tuple[str, ...]
     handover_connected: tuple[str, ...]
     handover_callback: tuple[str, ...]  # {reference}
+    handover_later: tuple[str, ...]  # the callback without a reference, where only prepared words can be said
     handover_failed: tuple[str, ...]
     busy: str
 

@@ -79,6 +79,14 @@ PROFILE = LocaleProfile(
         abuse=("Quiero ayudarle, pero hablemos con amabilidad, por favor.", "¿Qué puedo hacer por usted?"),
         timeout=("Lo siento, está tardando demasiado.", "¿Puede repetirlo, por favor?"),
         failure=("Lo siento, algo ha fallado por mi parte.", "¿Puede intentarlo de nuevo?"),
+        unavailable=("Lo siento, ahora mismo algo no funciona por nuestra parte.",),
+        start_again="Perdone, se lo digo de nuevo.",
+        fillers=("Un momento, por favor.", "Enseguida.", "Gracias por esperar, sigo aquí."),
+        fillers_looking=(
+            "Un momento, lo estoy consultando.",
+            "Gracias por esperar, sigo buscando.",
+            "Solo será un momento más.",
+        ),
         not_heard=("Perdone, no le he entendido.", "¿Puede repetirlo?"),
         still_there=("¿Sigue ahí?",),
         go_on=("Entiendo.",),
@@ -90,6 +98,7 @@ PROFILE = LocaleProfile(
             "Su referencia es {reference}.",
             "Adiós.",
         ),
+        handover_later=("Un compañero le llamará lo antes posible.", "Adiós."),
         handover_failed=(
             "Lo siento, ahora no localizo a ningún compañero.",
             "Llame un poco más tarde, por favor. Adiós.",

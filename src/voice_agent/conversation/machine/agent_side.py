@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from voice_agent.conversation.commands import CancelReason, Purpose
+from voice_agent.conversation.commands import CancelReason, Fill, Purpose
 from voice_agent.conversation.events import (
+    FillerSpoken,
+    LlmAnswered,
     LlmFinished,
     LlmStarted,
     PlayoutAdvanced,
     PlayoutStarted,
+    PlayoutStarved,
     ReplyFailed,
     ReplyFinished,
     SegmentWritten,
@@ -21,11 +24,12 @@ from voice_agent.conversation.machine.context import CallContext
 from voice_agent.conversation.machine.decisions import Decisions
 from voice_agent.conversation.machine.reply import AgentReply
 from voice_agent.conversation.machine.timers import Timer
-from voice_agent.conversation.states import AgentState, AgentTrigger, CallState
+from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState, CallState
 from voice_agent.models import CallOutcome, PolicyReason, ToolStatus
 
 ReplyEvent = (
     LlmStarted
+    | LlmAnswered
     | SegmentWritten
     | LlmFinished
     | ToolStarted
@@ -33,11 +37,17 @@ ReplyEvent = (
     | SynthesisStarted
     | SynthesisBegan
     | SynthesisFinished
+    | FillerSpoken
     | PlayoutStarted
+    | PlayoutStarved
     | PlayoutAdvanced
     | ReplyFinished
     | ReplyFailed
 )
+
+# More than this would sound like a machine that is stuck; the turn's timeout ends the wait.
+_FILLERS_AT_MOST = 3
+_FILLER_RETRY_S = 0.2
 
 
 class AgentSide:
@@ -65,22 +75,30 @@ class AgentSide:
                 reply.measured(event.index, event.duration_s)
             case ToolStarted():
                 ctx.open_calls[event.tool_call.call_id] = event.tool_call
+                reply.calling.add(event.tool_call.call_id)
                 if event.writes:
                     reply.writing.add(event.tool_call.call_id)
             case ToolReturned():
                 self._tool_returned(event, reply, now)
+            case SynthesisBegan():
+                self._began(reply)
+            case FillerSpoken():
+                self._filled(event, reply, now)
             case PlayoutStarted():
                 reply.playing = True
                 reply.advance(0.0, now)
-                ctx.timers.clear(Timer.TURN_TIMEOUT)
+                if not reply.only_filled:
+                    ctx.timers.clear(Timer.TURN_TIMEOUT, Timer.FILLER)
                 ctx.move_agent(AgentTrigger.SPEAK)
+            case PlayoutStarved():
+                ctx.arm_filler(now)
             case PlayoutAdvanced():
                 reply.advance(event.heard_s, now, acknowledged=event.acknowledged)
             case ReplyFinished():
                 self._finished(event, reply, now)
             case ReplyFailed():
                 self._failed(event, reply, now)
-            case LlmStarted() | LlmFinished() | SynthesisStarted() | SynthesisBegan():
+            case LlmStarted() | LlmAnswered() | LlmFinished() | SynthesisStarted():
                 pass  # facts for the log; nothing is decided on them
 
     def _note_for_draft(self, event: ReplyEvent) -> None:
@@ -90,6 +108,8 @@ class AgentSide:
         match event:
             case SegmentWritten():
                 draft.reply.write(event.index, event.text, interruptible=event.interruptible)
+            case SynthesisBegan():
+                draft.reply.began = True
             case SynthesisFinished():
                 draft.reply.measured(event.index, event.duration_s)
             case ToolStarted() | ToolReturned():
@@ -99,10 +119,37 @@ class AgentSide:
             case _:
                 pass
 
-    def turn_timeout(self, now: float) -> None:
-        """The turn has produced no audio in time."""
+    def _began(self, reply: AgentReply) -> None:
+        reply.began = True
+        self._ctx.timers.clear(Timer.FILLER)
+        if reply.playing:  # a filler plays; the answer follows it
+            self._ctx.timers.clear(Timer.TURN_TIMEOUT)
+
+    def _filled(self, event: FillerSpoken, reply: AgentReply, now: float) -> None:
+        reply.fill(event.before_index, event.text, event.duration_s)
+        self._ctx.fillers += 1
+        self._ctx.arm_filler(now + event.duration_s)
+
+    def filler_due(self, now: float) -> None:
+        """The caller has heard nothing for a while and waits: bridge the silence, in other words than the last time."""
         ctx = self._ctx
-        if ctx.agent is AgentState.THINKING:
+        reply = ctx.reply
+        if ctx.call is not CallState.ACTIVE or ctx.agent is AgentState.IDLE or ctx.caller is not CallerState.SILENT:
+            return
+        if reply is None:  # the turn is still being understood
+            ctx.arm_filler(now - ctx.settings.filler_after_s, not_before=now + _FILLER_RETRY_S)
+            return
+        if reply.paused or reply.fillers >= _FILLERS_AT_MOST:
+            return
+        prompts = ctx.locale.prompts
+        phrases = prompts.fillers_looking if reply.calling else prompts.fillers
+        ctx.emit(Fill(reply.reply_id, phrases[ctx.fillers % len(phrases)]))
+        ctx.arm_filler(now)
+
+    def turn_timeout(self, now: float) -> None:
+        """The turn has produced no audio in time, or nothing but fillers."""
+        ctx = self._ctx
+        if ctx.agent is AgentState.THINKING or (ctx.reply is not None and ctx.reply.only_filled):
             ctx.drop_reply(CancelReason.TIMEOUT)
             self._decisions.failed(ctx.locale.prompts.timeout, now)
 
@@ -115,6 +162,7 @@ class AgentSide:
         ctx = self._ctx
         result = event.result
         reply.writing.discard(result.call_id)
+        reply.calling.discard(result.call_id)
         if result.status is ToolStatus.DENIED and result.reason == "identity_required" and not ctx.verified:
             self._decisions.ask_secret(reply.turn_id)
         elif result.status is ToolStatus.FAILED:
@@ -150,6 +198,8 @@ class AgentSide:
         ctx.settle_agent(now, reply, text)
         if reply.then_end is not None:
             ctx.end(*reply.then_end)
+        elif ctx.call is CallState.TRANSFERRING:
+            self._decisions.preface_heard(now)
         elif reply.then_transfer:
             self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now)
 
@@ -161,5 +211,7 @@ class AgentSide:
         ctx.move_agent(AgentTrigger.STOP)
         if reply.then_end is not None:
             ctx.end(*reply.then_end)
+        elif event.exhausted:
+            self._decisions.out_of_service(event.stage, now)
         elif ctx.call is CallState.ACTIVE:
             self._decisions.failed(ctx.locale.prompts.failure, now)

@@ -76,6 +76,7 @@ class CallerSide:
         turn.onset_at = now - event.voiced_s
         turn.has_final = False
         turn.unasked_final_at = NEVER
+        turn.ends = False
         turn.score = None
         self._contest.begin(turn, event, now)
 
@@ -100,22 +101,32 @@ class CallerSide:
 
     def partial(self, event: TranscriptPartial, now: float) -> None:
         turn = self._current(event.utterance_id)
+        if turn is not None and event.resumed:
+            self._resumed(turn, now)
         if turn is not None and turn.has_final and goes_on(turn.text, event.text):
             self._went_on(turn, event, now)
         elif turn is not None and event.text and not turn.has_final:
             turn.text = self._contest.own_words(turn, event.text)
             turn.secret_digits = event.secret_digits
             turn.unasked_final_at = NEVER
+            turn.ends = False
             self._contest.hears(turn, event, now)
             self._ctx.draft_for(turn)
             if turn.contest:
                 self._contest.weigh(turn, now)
+
+    def _resumed(self, turn: CallerTurn, now: float) -> None:
+        """The recogniser had thought the turn over and takes that back."""
+        turn.ends = False
+        turn.grew_at = now
+        self._ctx.drop_draft()
 
     def _went_on(self, turn: CallerTurn, event: TranscriptPartial, now: float) -> None:
         """The recogniser hears more after its final, too soft for the voice detector: the turn is not over."""
         turn.text = event.text
         turn.secret_digits = event.secret_digits
         turn.grew_at = now
+        turn.ends = False
         self._settle(turn, now)
 
     def final(self, event: TranscriptFinal, now: float) -> None:
@@ -125,6 +136,7 @@ class CallerSide:
         turn.text = self._contest.own_words(turn, event.text)
         turn.confidence = event.confidence
         turn.secret_digits = event.secret_digits
+        turn.ends = event.ends_turn
         asked, turn.final_asked = turn.final_asked, False
         if self._ctx.caller is not CallerState.PAUSED:
             if not asked:  # the recogniser knows of an end before the silence is long enough to be one
@@ -311,6 +323,7 @@ class CallerSide:
         reply = ctx.reply
         if ctx.agent is AgentState.THINKING and not ctx.checking_secret and (reply is None or not reply.playing):
             ctx.timers.set(Timer.TURN_TIMEOUT, now + ctx.settings.turn_timeout_s)
+            ctx.arm_filler(now)
         if ctx.secret.collecting and ctx.secret.digits:
             ctx.timers.set(Timer.SECRET, now + ctx.settings.secret_patience_s)
         ctx.arm_idle(now)

@@ -19,7 +19,7 @@ from voice_agent.conversation.commands import (
     StartReply,
 )
 from voice_agent.conversation.endpointing import words_of
-from voice_agent.conversation.events import ToolReturned, ToolStarted
+from voice_agent.conversation.events import ToolReturned, ToolStarted, TransferFinished
 from voice_agent.conversation.history import DialogueHistory
 from voice_agent.conversation.locales import LocaleProfile, resolve_locale
 from voice_agent.conversation.machine.reply import AgentReply
@@ -57,15 +57,15 @@ class CallerTurn:
     """What the caller is saying now. Times are call seconds.
 
     ``carried_text`` is an earlier turn that this one continues; ``onset_at`` belongs to the newest burst of speech;
-    ``contest`` is true while it is undecided whether this speech interrupts the agent; ``over_agent`` stays true once the
-    turn began while the agent spoke. ``drafts`` counts the answers begun for it before it was certain. ``final_asked``:
-    a final is on its way; ``unasked_final_at`` is when the recogniser gave one of its own accord, ``NEVER`` once anything
-    followed it. ``text_voiced_s`` is how long the burst had lasted when the newest partial came; ``level_dbfs`` and
-    ``echo`` are the newest measurements of it; ``echoed`` says that it was held for an echo and paused nothing,
-    ``echo_dbfs`` how loud the echo in this turn was, ``echo_doubted`` that one measurement spoke against it,
-    ``after_prompt`` that the caller had just been asked whether they are still there.
-    ``grew_at`` is when a partial last went beyond the final; ``acknowledged_at`` when the agent last said
-    "okay" in it; ``paused``: the caller went on after a pause.
+    ``contest`` is true while it is undecided whether this speech interrupts the agent; ``over_agent`` stays true once
+    the turn began while the agent spoke. ``drafts`` counts the answers begun for it before it was certain.
+    ``final_asked``: a final is on its way; ``unasked_final_at`` is when the recogniser gave one of its own accord,
+    ``NEVER`` once anything followed it; ``ends``: the recogniser, which judges turns itself, is sure that it is over.
+    ``text_voiced_s`` is how long the burst had lasted when the newest partial came; ``level_dbfs`` and ``echo`` are the
+    newest measurements of it; ``echoed`` says that it was held for an echo and paused nothing, ``echo_dbfs`` how loud
+    the echo in this turn was, ``echo_doubted`` that one measurement spoke against it, ``after_prompt`` that the caller
+    had just been asked whether they are still there. ``grew_at`` is when a partial last went beyond the final;
+    ``acknowledged_at`` when the agent last said "okay" in it; ``paused``: the caller went on after a pause.
     """
 
     turn_id: TurnId
@@ -85,6 +85,7 @@ class CallerTurn:
     drafts: int = 0
     final_asked: bool = False
     unasked_final_at: float = NEVER
+    ends: bool = False
     text_voiced_s: float = 0.0
     level_dbfs: float | None = None
     echo: float | None = None
@@ -159,8 +160,10 @@ class CallContext:
     committed_voiced_at: float = NEVER
     acknowledging: ReplyId | None = None
     open_calls: dict[str, ToolCall] = field(default_factory=dict)
+    fillers: int = 0
+    voice_lost: bool = False
     handover_reason: PolicyReason = PolicyReason.NONE
-    handover_preface: tuple[str, ...] = ()
+    handed_over: TransferFinished | None = None
     out: list[Command] = field(default_factory=list)
     now: float = 0.0
     _last_turn: int = 0
@@ -306,6 +309,11 @@ class CallContext:
         aside = reply.purpose is Purpose.ASK_SECRET
         self.history.add_agent(heard_text, interrupted=interrupted, confidence=confidence, aside=aside)
         self.said, self.said_at = heard_text or self.said, self.now
+
+    def arm_filler(self, from_s: float, *, not_before: float = NEVER) -> None:
+        """The caller waits for an answer, in silence since ``from_s``."""
+        if self.settings.filler_after_s > 0:
+            self.timers.set(Timer.FILLER, max(from_s + self.settings.filler_after_s, not_before))
 
     def settle_agent(self, now: float, reply: AgentReply, heard_text: str) -> None:
         """The agent has stopped talking: note what its words ask and wait for the caller."""

@@ -13,7 +13,7 @@ from voice_agent.conversation.commands import (
     Understand,
 )
 from voice_agent.conversation.endpointing import words_of
-from voice_agent.conversation.events import SecretChecked, StageFailed, TransferFinished, TurnUnderstood
+from voice_agent.conversation.events import SecretChecked, Stage, StageFailed, TransferFinished, TurnUnderstood
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
 from voice_agent.conversation.machine.timers import Timer
 from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER
@@ -32,6 +32,8 @@ from voice_agent.models import (
 # A remark this short while a PIN is awaited ("hello?", "what?") gets the question again, not an answer.
 _SHORT_REMARK_WORDS = 3
 _ASKS_TO_REPEAT_PIN_AT_MOST = 2
+# A turn that took long to end is not answered by a filler at once: the answer mostly comes sooner than that.
+_FILLER_NOT_BEFORE_S = 0.5
 # A handover that is neither heard nor failed by then is stuck.
 _HANDOVER_LIMIT_S = 60.0
 
@@ -56,6 +58,7 @@ class Decisions:
         ctx.history.add_caller(turn.full_text())
         ctx.move_agent(AgentTrigger.THINK)
         ctx.timers.set(Timer.TURN_TIMEOUT, now + ctx.settings.turn_timeout_s)
+        ctx.arm_filler(turn.last_voiced_at, not_before=now + _FILLER_NOT_BEFORE_S)
         if ctx.turns_taken > ctx.settings.max_turns:
             self.escalate(PolicyReason.MAX_TURNS, now)
             return
@@ -263,6 +266,16 @@ class Decisions:
         else:
             ctx.say(text, Purpose.FALLBACK)
 
+    def out_of_service(self, stage: Stage, now: float) -> None:
+        """No provider of a stage works, so that asking the caller to try again would be in vain."""
+        ctx = self._ctx
+        ctx.failures += 1
+        ctx.voice_lost = ctx.voice_lost or stage is Stage.TTS
+        if ctx.call is CallState.TRANSFERRING:
+            ctx.end(CallOutcome.ESCALATED, ctx.handover_reason.value)
+        else:
+            self.escalate(PolicyReason.PROVIDER_DOWN, now, preface=ctx.locale.prompts.unavailable)
+
     def escalate(self, reason: PolicyReason, now: float, *, preface: tuple[str, ...] = ()) -> None:
         ctx = self._ctx
         if ctx.call is not CallState.ACTIVE:
@@ -277,15 +290,24 @@ class Decisions:
         ctx.timers.set(Timer.TRANSFER, now + ctx.settings.transfer_deadline_s)
         ctx.timers.set(Timer.TTL, now + _HANDOVER_LIMIT_S)
         ctx.handover_reason = reason
-        ctx.handover_preface = preface
         ctx.move_call(CallTrigger.TRANSFER)
         if ctx.agent is AgentState.IDLE:
             ctx.move_agent(AgentTrigger.THINK)
         ctx.emit(Escalate(self._packet(reason)))
+        if preface:  # heard while the handover is made
+            ctx.say(preface, Purpose.HANDOVER, interruptible=False)
+
+    def preface_heard(self, now: float) -> None:
+        """What is said before a handover's outcome has been heard; the outcome may be known by now."""
+        if self._ctx.handed_over is not None:
+            self.transfer_finished(self._ctx.handed_over, now)
 
     def transfer_finished(self, event: TransferFinished, now: float) -> None:
         ctx = self._ctx
-        if ctx.call is not CallState.TRANSFERRING or ctx.reply is not None:
+        if ctx.call is not CallState.TRANSFERRING or (ctx.reply is not None and ctx.reply.then_end is not None):
+            return
+        if ctx.reply is not None:
+            ctx.handed_over = event
             return
         ctx.timers.clear(Timer.TRANSFER)
         prompts = ctx.locale.prompts
@@ -294,10 +316,12 @@ class Decisions:
             text, outcome = prompts.handover_failed, CallOutcome.ERROR
         elif event.receipt.connected:
             text = prompts.handover_connected
+        elif ctx.voice_lost:  # only what is prepared can be said
+            text = prompts.handover_later
         else:
             text = tuple(s.format(reference=event.receipt.reference) for s in prompts.handover_callback)
         then_end = (outcome, ctx.handover_reason.value)
-        ctx.say(ctx.handover_preface + text, Purpose.HANDOVER, interruptible=False, then_end=then_end)
+        ctx.say(text, Purpose.HANDOVER, interruptible=False, then_end=then_end)
 
     def _packet(self, reason: PolicyReason) -> ContextPacket:
         ctx = self._ctx

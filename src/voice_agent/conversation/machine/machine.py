@@ -15,10 +15,14 @@ from voice_agent.conversation.events import (
     CallStarted,
     DtmfReceived,
     Event,
+    FillerSpoken,
+    LlmAnswered,
     LlmFinished,
     LlmStarted,
     PlayoutAdvanced,
     PlayoutStarted,
+    PlayoutStarved,
+    ProviderSwitched,
     ReplyFailed,
     ReplyFinished,
     SecretChecked,
@@ -49,7 +53,7 @@ from voice_agent.conversation.machine.settings import MachineSettings
 from voice_agent.conversation.machine.speculation import Speculation
 from voice_agent.conversation.machine.timers import Timer
 from voice_agent.conversation.states import AgentState, CallerState, CallState, CallTrigger
-from voice_agent.models import CallOutcome, Message, OpenQuestion, PolicyReason
+from voice_agent.models import CallOutcome, Message, OpenQuestion
 
 # Ends that are the server's or the protocol's doing, not the caller's wish.
 _ERROR_ENDS = frozenset({"shutdown", "protocol", "overflow", "error"})
@@ -157,8 +161,11 @@ class CallMachine:
                 self._decisions.transfer_finished(event, now)
             case StageFailed():
                 self._stage_failed(event, now)
+            case ProviderSwitched():
+                pass  # a fact for the log; nothing is decided on it
             case (
                 LlmStarted()
+                | LlmAnswered()
                 | SegmentWritten()
                 | LlmFinished()
                 | ToolStarted()
@@ -166,7 +173,9 @@ class CallMachine:
                 | SynthesisStarted()
                 | SynthesisBegan()
                 | SynthesisFinished()
+                | FillerSpoken()
                 | PlayoutStarted()
+                | PlayoutStarved()
                 | PlayoutAdvanced()
                 | ReplyFinished()
                 | ReplyFailed()
@@ -208,7 +217,7 @@ class CallMachine:
         if event.stage is Stage.UNDERSTANDING:
             self._decisions.not_understood(event, now)
         elif event.stage is Stage.ASR and self._ctx.call is CallState.ACTIVE:
-            self._decisions.escalate(PolicyReason.REPEATED_FAILURES, now)  # a call that cannot hear goes to a human
+            self._decisions.out_of_service(event.stage, now)  # a call that cannot hear goes to a human
 
     def _timers(self, now: float) -> None:
         while self._ctx.call is not CallState.ENDED:
@@ -237,6 +246,8 @@ class CallMachine:
                 self._decisions.secret_overdue(now)
             case Timer.TURN_TIMEOUT:
                 self._agent.turn_timeout(now)
+            case Timer.FILLER:
+                self._agent.filler_due(now)
             case Timer.TRANSFER:
                 self._decisions.transfer_finished(TransferFinished(None), now)
             case Timer.IDLE:

@@ -17,8 +17,10 @@ _ECHO_AHEAD_S = 0.3
 
 @dataclass(slots=True)
 class AgentReply:
-    """``turn_id`` is the turn it answers (None: the agent speaks of its own accord). ``then_end`` ends the call once the
-    reply has been played. ``writing`` are the calls of tools under way that change something outside of the call."""
+    """``turn_id`` is the turn it answers (None: the agent speaks of its own accord). ``then_end`` ends the call once
+    the reply has been played. ``began``: there is audio of its own words; ``fillers`` counts the phrases that bridged
+    the wait for it. ``calling`` are the tool calls under way, ``writing`` those of them that change something outside
+    of the call."""
 
     reply_id: ReplyId
     purpose: Purpose
@@ -31,6 +33,9 @@ class AgentReply:
     then_transfer: bool = False
     heard_s: float = 0.0
     heard_at: float = 0.0
+    began: bool = False
+    fillers: int = 0
+    calling: set[str] = field(default_factory=set)
     writing: set[str] = field(default_factory=set)
     ledger: HeardLedger = field(default_factory=HeardLedger)
     _acknowledged_at: float | None = None
@@ -44,6 +49,15 @@ class AgentReply:
 
     def measured(self, index: int, duration_s: float) -> None:
         self.ledger.measured(index, duration_s)
+
+    def fill(self, before_index: int, text: str, duration_s: float) -> None:
+        self.ledger.fill(before_index, text, duration_s)
+        self.fillers += 1
+
+    @property
+    def only_filled(self) -> bool:
+        """Nothing was heard but fillers: the caller still waits for the answer."""
+        return self.fillers > 0 and not self.began
 
     def advance(self, heard_s: float, now: float, *, acknowledged: bool = False) -> None:
         self.heard_s = max(self.heard_s, heard_s)

@@ -22,12 +22,14 @@ class MachineSettings:
     """Durations in seconds. ``final_deadline_s`` is how long a recogniser's final may take after a pause before the
     partial stands in; ``key_gap_s`` ends a number typed on the keypad, ``key_complete_s`` one that has all its digits;
     ``hold_patience_s`` is the silence before "are you still there?" after "hold on"; in a turn longer than
-    ``acknowledge_after_s`` (0: never) the agent says "okay" at a pause, and again after as long."""
+    ``acknowledge_after_s`` (0: never) the agent says "okay" at a pause, and again after as long; silence of
+    ``filler_after_s`` (0: never) while the caller waits for an answer is bridged by a filler."""
 
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
     barge_in: BargeInSettings = field(default_factory=BargeInSettings)
     speculation: SpeculationSettings = field(default_factory=SpeculationSettings)
     turn_timeout_s: float = 5.0
+    filler_after_s: float = 1.3
     final_deadline_s: float = 1.5
     key_gap_s: float = 2.5
     key_complete_s: float = 0.5

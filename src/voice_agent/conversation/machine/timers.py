@@ -12,6 +12,7 @@ class Timer(StrEnum):
     BARGE_PAUSE = "barge_pause"
     BARGE_COMMIT = "barge_commit"
     TURN_TIMEOUT = "turn_timeout"
+    FILLER = "filler"
     MONOLOGUE = "monologue"
     ACKNOWLEDGE = "acknowledge"
     KEYS = "keys"

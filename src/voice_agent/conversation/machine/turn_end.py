@@ -4,7 +4,8 @@
    digits collected, how this caller pauses.
 2. A pause after which the caller went on, and an answer begun too soon, make the agent more patient with this caller;
    turns said in one go make it quicker (``CallerRhythm``).
-3. In a turn longer than ``acknowledge_after_s`` a pause in doubt is answered by "okay", once in as long. It is no reply:
+3. A recogniser that judges turns itself ends one at once, unless the caller asked for time or a number is incomplete.
+4. In a turn longer than ``acknowledge_after_s`` a pause in doubt is answered by "okay", once in as long. It is no reply:
    the turn stays the caller's, whose next word cuts it, and who gets time anew to go on.
 """
 
@@ -32,7 +33,7 @@ class TurnEnd:
     def needed(self, turn: CallerTurn) -> EndpointDecision:
         ctx = self._ctx
         settings = ctx.settings.endpointing
-        return needed_silence(
+        needed = needed_silence(
             turn.full_text(),
             probability=turn.score,
             question=ctx.waiting_for,
@@ -41,6 +42,9 @@ class TurnEnd:
             settings=settings,
             patience=ctx.rhythm.patience(settings.patience_least, settings.patience_most),
         )
+        if turn.ends and needed.wait_s > settings.min_s and not _asks_for_time(needed.rule):
+            return EndpointDecision(settings.min_s, "recogniser")
+        return needed
 
     def due(self, turn: CallerTurn, needed: EndpointDecision, now: float) -> float:
         """When the turn ends if nothing more happens; an acknowledgement that fits in before is planned."""
@@ -90,3 +94,8 @@ class TurnEnd:
         long = after_s > 0 and now - max(turn.opened_at, turn.acknowledged_at) >= after_s
         if long and at < due and self._may_acknowledge():
             ctx.timers.set(Timer.ACKNOWLEDGE, at)
+
+
+def _asks_for_time(rule: str) -> bool:
+    """The words themselves say that more is to come, which no recogniser's opinion outweighs."""
+    return rule == "hold" or rule.endswith("_incomplete")
