@@ -80,6 +80,34 @@ def check() -> None:
     raise typer.Exit(run_check())
 
 
+@app.command("dev-vendors")
+def dev_vendors(
+    port: Annotated[
+        int, typer.Option(min=0, max=65_532, help="First of four ports on 127.0.0.1; 0: free ones.")
+    ] = 9100,
+    key: Annotated[str, typer.Option(help="The API key they accept.")] = "dev-vendors-key",
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Fail from the start: STAGE=FAULT, as llm=hang_midstream; repeatable.")
+    ] = None,
+    first_ms: Annotated[
+        list[str] | None, typer.Option(help="Time to the first result: 200, or one stage's: llm=200; repeatable.")
+    ] = None,
+    gap_ms: Annotated[list[str] | None, typer.Option(help="Time between pieces, likewise; repeatable.")] = None,
+    script: Annotated[
+        str | None, typer.Option(help="Load no models: the language model says this, speech is a tone.")
+    ] = None,
+) -> None:
+    """Try the hosted configuration without keys: local servers that speak the vendors' protocols.
+
+    Prints the settings to paste, then what is asked of them. Stages are asr, llm and tts; faults are hang_connect,
+    hang_midstream, slow_drip, half_frame, reset, refused, tls, unauthorized, rate_limited, quota, server_error,
+    garbage_json, empty and recycled.
+    """
+    from voice_agent.cli.dev_vendors import VendorPlan, run_dev_vendors
+
+    run_dev_vendors(VendorPlan(port, key, tuple(fault or ()), tuple(first_ms or ()), tuple(gap_ms or ()), script))
+
+
 @app.command()
 def config(
     example: Annotated[bool, typer.Option("--example", help="Print .env.example instead: every default.")] = False,

@@ -38,6 +38,7 @@ class Mark(StrEnum):
     CLIENT_GONE = "client_gone"  # the client closed before its answer was complete, or cancelled it
     REFUSED = "refused"  # the request was answered with an error
     CLOSED = "closed"  # a session has ended
+    STRUCK = "struck"  # a line's fault has struck a connection (its exchange is 0: a line knows none)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import asyncio
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from voice_agent.dev_vendors.faults import Fault, FaultBoard, Stage, Trouble
@@ -38,6 +38,8 @@ _PATHS = (
     ("/v1/audio/speech", Stage.TTS),
     ("/v1/realtime", Stage.TTS),
 )
+OnStrike = Callable[[Stage, Fault], None]
+
 _STRIKES_ANSWERS = frozenset({Fault.HANG_MIDSTREAM, Fault.SLOW_DRIP, Fault.HALF_FRAME, Fault.RESET})
 _STRIKES_REQUESTS = frozenset({Fault.HANG_CONNECT, Fault.TLS, Fault.REFUSED})
 
@@ -45,8 +47,9 @@ _STRIKES_REQUESTS = frozenset({Fault.HANG_CONNECT, Fault.TLS, Fault.REFUSED})
 class FaultLine:
     """Listens on loopback for one stage. Made by ``open_line``; its fault is what ``board`` says at any moment."""
 
-    def __init__(self, board: FaultBoard, stage: Stage, target_port: int, port: int) -> None:
+    def __init__(self, board: FaultBoard, stage: Stage, target_port: int, port: int, on_strike: OnStrike) -> None:
         self.stage = stage
+        self._on_strike = on_strike
         self._board = board
         self._target_port = target_port
         self._loop = asyncio.get_running_loop()
@@ -105,7 +108,7 @@ class FaultLine:
 
     async def _serve(self, accepted: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=accepted)
-        connection = _Connection(self._board, self.stage, self._target_port, reader, writer)
+        connection = _Connection(self._board, self.stage, self._target_port, reader, writer, self._on_strike)
         self._connections.add(connection)
         try:
             await connection.run()
@@ -117,12 +120,20 @@ class FaultLine:
 
 
 @asynccontextmanager
-async def open_line(board: FaultBoard, stage: Stage, target_port: int, port: int = 0) -> AsyncIterator[FaultLine]:
-    """A line to the server at ``target_port``; ``port`` 0 takes a free one. Leaving resets what is still connected.
+async def open_line(
+    board: FaultBoard,
+    stage: Stage,
+    target_port: int,
+    port: int = 0,
+    *,
+    on_strike: OnStrike = lambda stage, fault: None,
+) -> AsyncIterator[FaultLine]:
+    """A line to the server at ``target_port``; ``port`` 0 takes a free one. ``on_strike(stage, fault)`` is called once for
+    each connection or answer that a fault strikes. Leaving resets what is still connected.
 
     Raises ``OSError`` where the port is taken.
     """
-    line = FaultLine(board, stage, target_port, port)
+    line = FaultLine(board, stage, target_port, port, on_strike)
     try:
         yield line
     finally:
@@ -139,6 +150,7 @@ class _Connection:
         target_port: int,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        on_strike: OnStrike,
     ) -> None:
         self.changed = asyncio.Event()
         self._board = board
@@ -147,6 +159,8 @@ class _Connection:
         self._target_port = target_port
         self._from_client = reader
         self._to_client = writer
+        self._on_strike = on_strike
+        self._struck: Fault | None = None  # what has struck the answer under way
         self._to_server: asyncio.StreamWriter | None = None
         self._head = bytearray()  # of the answer under way, until it is complete
         self._in_head = True
@@ -196,10 +210,11 @@ class _Connection:
         if request is not None:
             self.stage = self._stage_of(request[1])
             self._head.clear()
-            self._in_head, self._passed_bytes = True, 0
+            self._in_head, self._passed_bytes, self._struck = True, 0, None
         trouble = self._trouble(_STRIKES_REQUESTS)
         if trouble is None:
             return True
+        self._strike(trouble.fault)
         if trouble.fault is Fault.HANG_CONNECT:
             while await self._from_client.read(_READ_BYTES):
                 pass
@@ -234,21 +249,29 @@ class _Connection:
             if room:
                 await self._write(rest[:room])
                 rest = rest[room:]
-            elif trouble is not None and trouble.fault is Fault.HANG_MIDSTREAM:
+                continue
+            assert trouble is not None, "without trouble there is room for everything"
+            self._strike(trouble.fault)
+            if trouble.fault is Fault.HANG_MIDSTREAM:
                 await self.changed.wait()
-            elif trouble is not None and trouble.fault is Fault.SLOW_DRIP:
+            elif trouble.fault is Fault.SLOW_DRIP:
                 await self._write(rest[:DRIP_BYTES])
                 rest = rest[DRIP_BYTES:]
                 with suppress(TimeoutError):
                     async with asyncio.timeout(DRIP_S):
                         await self.changed.wait()
-            elif trouble is not None and trouble.fault is Fault.HALF_FRAME:
+            elif trouble.fault is Fault.HALF_FRAME:
                 await self._write(rest[: len(rest) // 2])
                 return False
             else:
                 self.reset()
                 return False
         return True
+
+    def _strike(self, fault: Fault) -> None:
+        if self._struck is not fault and self.stage is not None:
+            self._struck = fault
+            self._on_strike(self.stage, fault)
 
     async def _pass_head(self, chunk: bytes) -> bytes:
         """Passes what belongs to the answer's head; what is left of the chunk."""

@@ -83,7 +83,7 @@ class _Completion:
 
     exchange: Exchange
     asked: ChatRequest
-    id: str = field(default_factory=lambda: new_id("chatcmpl"))
+    id: str = field(default_factory=lambda: new_id("chatcmpl").replace("_", "-"))
     created: int = field(default_factory=lambda: int(LoopClock().wall().timestamp()))
     tokens: int = 0
     calls: int = 0

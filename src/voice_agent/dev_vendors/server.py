@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from voice_agent.dev_vendors.deepgram import deepgram_routes
-from voice_agent.dev_vendors.desk import VendorDesk
+from voice_agent.dev_vendors.desk import Mark, VendorDesk
 from voice_agent.dev_vendors.fault_line import LOOPBACK, FaultLine, open_line
 from voice_agent.dev_vendors.faults import Fault, Stage
 from voice_agent.dev_vendors.openai_api import openai_routes
@@ -81,10 +81,16 @@ async def running_vendors(desk: VendorDesk, *, port: int = 0) -> AsyncIterator[R
     async with AsyncExitStack() as stack:
         server_port = await stack.enter_async_context(_serving(desk, port + len(_PORTS) if port else 0))
         lines: dict[Stage, FaultLine] = {}
+
+        def on_strike(stage: Stage, fault: Fault) -> None:
+            desk.journal.note(stage, 0, Mark.STRUCK, fault)
+
         for offset, stage in enumerate(_PORTS):
             wanted = port + offset if port else 0
             with _port_errors(wanted):
-                lines[stage] = await stack.enter_async_context(open_line(desk.faults, stage, server_port, wanted))
+                lines[stage] = await stack.enter_async_context(
+                    open_line(desk.faults, stage, server_port, wanted, on_strike=on_strike)
+                )
         yield RunningVendors(desk, lines, f"http://{LOOPBACK}:{server_port}")
 
 
