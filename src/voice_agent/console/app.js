@@ -141,6 +141,8 @@ function frame(mine, message) {
       return mine.audio.clear();
     case "tool":
       return transcript.tool(message);
+    case "provider":
+      return transcript.note(providerChange(message));
     case "metrics":
       return waterfall.add(message);
     case "escalation":
@@ -153,6 +155,16 @@ function frame(mine, message) {
     default:
       return undefined; // newer servers may say more
   }
+}
+
+const STAGES = { asr: "recognition", llm: "language model", tts: "synthesis" };
+
+function providerChange({ stage, previous, provider, reason }) {
+  const what = STAGES[stage] ?? stage;
+  if (!provider) return `${what}: ${previous} failed (${reason}), and nothing is left`;
+  if (reason === "recovered") return `${what}: back to ${provider}`;
+  if (reason === "hedge") return `${what}: ${provider} was quicker than ${previous}`;
+  return `${what}: ${provider} instead of ${previous} (${reason})`;
 }
 
 function started(mine) {

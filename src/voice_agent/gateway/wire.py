@@ -34,6 +34,7 @@ from voice_agent.conversation.events import (
     FillerSpoken,
     PlayoutAdvanced,
     PlayoutStarted,
+    ProviderSwitched,
     ReplyFailed,
     ReplyFinished,
     SegmentWritten,
@@ -141,6 +142,9 @@ class WireFold:
                 return [{"type": "tool", "name": event.tool_call.name, "status": "started"}]
             case ToolReturned():
                 return [{"type": "tool", "name": event.result.name, "status": event.result.status.value}]
+            case ProviderSwitched():
+                switch = {"previous": event.previous, "provider": event.provider, "reason": event.reason}
+                return [{"type": "provider", "stage": event.stage.value, **switch}]
             case TransferFinished():
                 reference = event.receipt.reference if event.receipt is not None else ""
                 return [{"type": "escalation", "reason": self._escalation, "reference": reference}]

@@ -13,7 +13,7 @@ from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
 from voice_agent.conversation.machine import CallMachine
 from voice_agent.gateway.wire import WireFold
-from voice_agent.models import CallId, Meaning, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import CallId, Meaning, OpenQuestion, ReplyId, ToolCall, ToolResult, ToolStatus, TurnId
 from voice_agent.observability.record import LogRecord
 
 
@@ -223,3 +223,30 @@ def test_time_never_runs_back(call: WiredCall) -> None:
     call.wait(60)
     times = [frame["t"] for frame in call.frames]
     assert times == sorted(times)
+
+
+def test_a_change_of_provider_is_told(call: WiredCall) -> None:
+    call.feed(e.ProviderSwitched(e.Stage.LLM, "openai", "builtin", "timeout"))
+    assert without_t(call.of("provider")[0]) == {
+        "stage": "llm",
+        "previous": "openai",
+        "provider": "builtin",
+        "reason": "timeout",
+    }
+
+
+def test_a_filler_is_shown_where_it_was_heard(call: WiredCall) -> None:
+    call.wait(20)
+    reply = ReplyId(50)
+    call.frames.clear()
+    call._fold.frames(LogRecord(CallId("c1"), 1, call.now, c.StartReply(reply, TurnId(1), OpenQuestion.NONE, False)))
+    for event in (
+        e.SegmentWritten(reply, 0, "Within thirty days."),
+        e.FillerSpoken(reply, 0, "One moment, please.", 1.0),
+        e.PlayoutStarted(reply),
+        e.SynthesisFinished(reply, 0, 1.2),
+        e.PlayoutAdvanced(reply, 1.1),
+    ):
+        call.frames += call._fold.frames(LogRecord(CallId("c1"), 2, call.now, event))
+    shown = [frame["text"] for frame in call.of("agent_text")]
+    assert shown == ["One moment, please.", "Within thirty days."]
