@@ -209,8 +209,9 @@ class Line:
         self.closing = True
 
     def recycle(self) -> None:
-        """Ends the session as the vendor does when it restarts a server."""
-        self._out.clear()
+        """Ends the session as the vendor does when it restarts a server. What is not due yet is lost."""
+        now = process_seconds()
+        self._out = deque(out for out in self._out if out.due_s <= now)
         if self.exchange.desk.deepgram.recycles_politely:
             self.close(1000)
         else:

@@ -70,7 +70,13 @@ def finished_by_words(text: str) -> float:
 
 
 class Listener(Protocol):
-    """Whoever wants to know; called on the event loop, in the order of the stream. ``settle`` may be called from within."""
+    """Whoever wants to know; called on the event loop, in the order of the stream. ``settle`` may be called from within.
+
+    ``in_step``: what follows a settled segment is heard only when that is answered. A listener that decides by what was
+    said needs it: otherwise its decisions depend on how fast the audio came and how fast it was recognised.
+    """
+
+    in_step: bool
 
     def began(self, at_s: float) -> None:
         """Speech began at that time of the stream."""
@@ -186,6 +192,9 @@ class LocalEar:
     async def hear(self, pcm: bytes) -> None:
         self._rest += pcm
         while len(self._rest) >= self._hop_bytes and not self._failed:
+            while self._listener.in_step and self.waiting and not self._failed:
+                self._room.clear()
+                await self._room.wait()
             hop = bytes(self._rest[: self._hop_bytes])
             del self._rest[: self._hop_bytes]
             self._judged.clear()

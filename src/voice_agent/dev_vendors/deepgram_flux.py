@@ -76,6 +76,8 @@ class Thresholds:
 class Flux:
     """A ``ListeningSession`` of ``/v2/listen``. Raises ``RefusedError`` for parameters that the vendor does not take."""
 
+    in_step = True
+
     def __init__(self, query: Query, line: Line) -> None:
         self._line = line
         if query.text("model") not in MODELS:

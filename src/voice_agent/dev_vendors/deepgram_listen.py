@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -64,6 +65,8 @@ class _Why:
 class Listen:
     """A ``ListeningSession`` of ``/v1/listen``. Raises ``RefusedError`` for parameters that the vendor does not take."""
 
+    in_step = False
+
     def __init__(self, query: Query, line: Line) -> None:
         self._line = line
         self._model = query.text("model", "base-general")
@@ -91,7 +94,10 @@ class Listen:
         self._ear: Ear
         self._covered_s = 0.0  # up to where finals were given
         self._owes_speech_final = False  # something was said since the last one
+        self._speaking = False  # an utterance is under way
         self._last_word_end_s: float | None = None  # of the utterance under way
+        self._answers = 0  # how many segments were answered
+        self._ends_after: deque[int] = deque()  # after which answer an utterance is at its end
         self._idle_since_s = 0.0
 
     def open(self, ear: Ear) -> None:
@@ -100,7 +106,7 @@ class Listen:
     # What the ear tells
 
     def began(self, at_s: float) -> None:
-        self._owes_speech_final = True
+        self._owes_speech_final = self._speaking = True
         self._line.exchange.begin()
         if self._vad_events:
             self._line.post({"type": "SpeechStarted", "channel": [0], "timestamp": round(at_s, 3)}, "SpeechStarted")
@@ -118,10 +124,10 @@ class Listen:
         elif now - self._idle_since_s >= _EMPTY_EVERY_S:
             self._idle_since_s = now
             self._results(Take("", 0.0, now, now, now, now), _Why(now_s()))
-        if ended and self._last_word_end_s is not None and not (ear.is_open or ear.waiting):
-            message = {"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": self._last_word_end_s}
-            self._line.post(message, f"UtteranceEnd {self._last_word_end_s}")
-            self._last_word_end_s = None
+        if ended and self._speaking and not ear.is_open:
+            self._speaking = False
+            self._ends_after.append(self._answers + ear.waiting)
+            self._end_utterances()
 
     def guessed(self, take: Take) -> None:
         if self._interim:
@@ -129,9 +135,11 @@ class Listen:
 
     def settled(self, take: Take, why: object) -> None:
         assert isinstance(why, _Why)
+        self._answers += 1
         silent = why.idle and not self._line.exchange.desk.deepgram.answers_idle_finalize
         if not (silent or (why.closing and why.idle)):
             self._results(take, why)
+        self._end_utterances()
         if why.closing:
             self._line.post(self._metadata(), "Metadata", due_s=self._line.due_s(why.asked_s))
             self._line.close(1000)
@@ -160,6 +168,14 @@ class Listen:
         if why.speech_final:
             self._owes_speech_final = False
         self._ear.settle(why)
+
+    def _end_utterances(self) -> None:
+        while self._ends_after and self._ends_after[0] <= self._answers:
+            self._ends_after.popleft()
+            if self._last_word_end_s is not None:
+                message = {"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": self._last_word_end_s}
+                self._line.post(message, f"UtteranceEnd {self._last_word_end_s}")
+                self._last_word_end_s = None
 
     def _configure(self, message: dict[str, Any], text: str) -> None:
         unknown = set(message) - {"type", "keyterms", "features", "processors", "language_hints"}

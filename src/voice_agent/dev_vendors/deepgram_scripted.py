@@ -60,6 +60,8 @@ class ScriptedEar:
     async def hear(self, pcm: bytes) -> None:
         self._rest += pcm
         while len(self._rest) >= _HOP_BYTES:
+            if self._listener.in_step and self._waiting:
+                await asyncio.sleep(0)  # answers come at the next turn of the event loop
             hop = bytes(self._rest[:_HOP_BYTES])
             del self._rest[:_HOP_BYTES]
             self._hear_hop(hop)
