@@ -21,8 +21,8 @@ from voice_agent.clock import Clock
 from voice_agent.config import ToolSettings
 from voice_agent.errors import BugError, ProviderError
 from voice_agent.models import ToolCall, ToolResult, ToolStatus
-from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.providers.circuit_breaker import BreakerState, CircuitBreaker
+from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.registry import ToolRegistry
 
 log = structlog.get_logger(__name__)

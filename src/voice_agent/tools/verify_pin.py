@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from voice_agent.clock import Clock
 from voice_agent.config import ToolSettings
 from voice_agent.models import SecretOutcome
-from voice_agent.tools.base import SENSITIVE_TAG, Tool, ToolAnswer, ToolContext
 from voice_agent.providers.circuit_breaker import CircuitBreaker
+from voice_agent.tools.base import SENSITIVE_TAG, Tool, ToolAnswer, ToolContext
 
 #: One check takes 20–60 ms; more than this means that the database hangs.
 _TIMEOUT_S = 3.0
