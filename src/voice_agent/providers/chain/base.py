@@ -86,6 +86,9 @@ def breaker(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(failure_threshold=_FAILURE_THRESHOLD, recovery_s=_RECOVERY_S, clock=clock)
 
 
+# The mean pause before a second round: long enough for a reset connection, short enough for a caller.
+PAUSE_S = 0.1
+
 # A rejected key or a used-up quota takes an operator, so asking again within seconds only costs callers time.
 _LASTING_FAULTS = frozenset({ProviderFault.AUTH, ProviderFault.QUOTA})
 _LASTING_S = 300.0

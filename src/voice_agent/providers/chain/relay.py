@@ -32,6 +32,7 @@ from voice_agent.clock import Clock
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.providers.chain.attempt import Attempt
 from voice_agent.providers.chain.base import (
+    PAUSE_S,
     Link,
     Report,
     StageDeadlines,
@@ -46,8 +47,6 @@ T = TypeVar("T")
 
 # What is closed ends within milliseconds; what does not is left to end on its own, so that nobody waits for it.
 _CLOSE_S = 0.1
-# The mean pause before the second round: long enough for a reset connection, short enough for a caller.
-_PAUSE_S = 0.1
 # Instants closer than this are the same: sums of floats differ in their last digits.
 _INSTANT_S = 1e-6
 
@@ -306,7 +305,7 @@ class _Request(Generic[P, T]):
             names = ", ".join(link.name for link in self._relay.links)
             what = f"{self._relay.what}: {names} failed repeatedly and rest; nobody is asked until the first rested"
             raise ProviderError(what, category=fault, retryable=False)
-        pause_s = _PAUSE_S * (0.5 + self._relay.jitter())
+        pause_s = PAUSE_S * (0.5 + self._relay.jitter())
         left_s = self._begun_s + self._deadlines.patience_s - self._now()
         usable = any(link.breaker.would_admit for link in self._relay.links)
         if self._last_round or not error.retryable or pause_s >= left_s or not usable:

@@ -74,6 +74,15 @@ class SynthesizerChain:
                     yield chunk
 
 
+def rest_of(text: str, given_s: float) -> str:
+    """What is left to say of ``text`` after so many seconds of its audio: from the word under way on, never nothing."""
+    if given_s < _NOTHING_SAID_S:
+        return text
+    words = text.split()
+    said = sum(end_s <= given_s for end_s in Segment(text).word_ends_s())
+    return " ".join(words[min(said, len(words) - 1) :])
+
+
 class _Told:
     """How much of a text has been said: ``text`` is what the one that speaks was given, ``given_bytes`` its audio so far."""
 
@@ -83,12 +92,7 @@ class _Told:
 
     def rest(self) -> str:
         """What the next one has to say."""
-        given_s = self.given_bytes / _BYTES_PER_S
-        if given_s < _NOTHING_SAID_S:
-            return self.text
-        words = self.text.split()
-        said = sum(end_s <= given_s for end_s in Segment(self.text).word_ends_s())
-        return " ".join(words[min(said, len(words) - 1) :])
+        return rest_of(self.text, self.given_bytes / _BYTES_PER_S)
 
     def restart(self) -> None:
         """Another one speaks now, and was given ``rest``."""
