@@ -17,7 +17,8 @@ Rules:
    to it). The vendor need not answer when little or nothing is buffered, and flux reports four times a second: after
    ``_PATIENCE_S`` what there is will do, provided no guess is open (v1) and the vendor is not more than ``_TAIL_S`` behind.
    A vendor that is slow or silent gets no answer made up for it; deadlines are the chain's.
-5. A final that nobody asked for is given when the vendor reports a pause or the end of a turn and there is something new.
+5. A final that nobody asked for is given when the vendor reports a pause or the end of a turn and there is something new;
+   of a pause only while no answer is due, so that the first final after ``finalize`` is its answer.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ _SETTLED_S = 0.05  # no word is this short
 _STUCK_S = 3.0  # the vendor takes no audio any more
 _PROVEN_S = 3.0  # a connection that lasted this long, or has settled words, was a success
 _IDLE_S = 3.0  # no audio for so long: the caller's side is quiet, and a connection's end is no failure
+_PAUSES = (Gives.FINAL, Gives.TURN_END)
 _EVENTS_MAX = 32  # uncollected events; the oldest goes first, and a later final replaces it anyway
 
 Dial = Callable[[float], Awaitable[ClientConnection]]
@@ -175,8 +177,9 @@ class DeepgramRecognizer:
                     line, self._line = self._line, None
                     await hang_up(line, self._api.farewell)
                 if self._quiet():
-                    self._due.clear()
-                    await self._due.wait()
+                    while not self._requests and self._ring.end - self._sent < self._api.chunk_bytes:
+                        self._due.clear()
+                        await self._due.wait()
                     failures = 0
                     continue
                 proved = self._proved or self._loop.time() - opened_at >= _PROVEN_S
@@ -269,7 +272,7 @@ class DeepgramRecognizer:
     def _hear(self, heard: Heard) -> None:
         self._processed_s = max(self._processed_s, heard.processed_s)
         if heard.answers:
-            self._finalized += 1
+            self._finalized = min(self._finalized + 1, self._finalizes)
         segment = heard.segment
         if segment is not None:
             if segment.end_s >= self._catch_up_s:
@@ -284,26 +287,27 @@ class DeepgramRecognizer:
             self._transcript.forget(self._ring.end / BYTES_PER_S - 2 * PRE_ROLL_S)
             return
         ends_turn = heard.gives is Gives.TURN_END
-        if self._answer(ends_turn=ends_turn):
+        # Flux answers nothing: its own word that the caller paused is the best answer there is.
+        if self._answer(paused=not self._api.finalize and heard.gives in _PAUSES, ends_turn=ends_turn):
             return
         if heard.gives is Gives.RESUMED:
             self._final = ""
             self._tell_partial(resumed=True)
-        elif heard.gives is not Gives.WORDS and self._tell_unasked(ends_turn=ends_turn):
+        elif heard.gives in _PAUSES and (ends_turn or not self._requests) and self._tell_unasked(ends_turn=ends_turn):
             return
         else:
             self._tell_partial()
 
-    def _answer(self, *, ends_turn: bool = False) -> bool:
+    def _answer(self, *, paused: bool = False, ends_turn: bool = False) -> bool:
         """Gives the finals that are due; whether there were any."""
         answered = False
-        while self._requests and self._covered(self._requests[0]):
+        while self._requests and self._covered(self._requests[0], paused=paused):
             self._requests.popleft()
             self._tell_final(ends_turn=ends_turn)
             answered = True
         return answered
 
-    def _covered(self, request: _Request) -> bool:
+    def _covered(self, request: _Request, *, paused: bool = False) -> bool:
         """Whether everything before the mark was heard, as far as the vendor will ever tell. While a new connection
         catches up, what was heard before it still counts."""
         if 0 < request.number <= self._finalized:
@@ -314,7 +318,7 @@ class DeepgramRecognizer:
         listened_s = self._transcript.settled_s if self._api.finalize else self._processed_s
         if request.at_s - listened_s <= _SETTLED_S:
             return True
-        return not request.patient and request.at_s - self._processed_s <= _TAIL_S
+        return (paused or not request.patient) and request.at_s - self._processed_s <= _TAIL_S
 
     def _lose_patience(self, request: _Request) -> None:
         request.patient = False
