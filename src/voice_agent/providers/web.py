@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -44,6 +44,7 @@ class WebClient:
         self._waiting: dict[tuple[str, Any], tuple[Any, float]] = {}  # (origin, local address) -> (connection, until)
         self._opening: Counter[str] = Counter()  # requests by origin that have no answer yet
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closers: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def http(self) -> Any:
@@ -115,6 +116,10 @@ class WebClient:
         task.add_done_callback(self._ended)
         return task
 
+    def on_close(self, closer: Callable[[], Awaitable[None]]) -> None:
+        """``closer`` runs when the client is closed: for connections that are not HTTP requests."""
+        self._closers.append(closer)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -124,7 +129,7 @@ class WebClient:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *(closer() for closer in self._closers), return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
 

@@ -26,6 +26,7 @@ _NO_MONEY: Final = frozenset(
 _BAD_KEY: Final = frozenset({"invalid_api_key", "authentication_error", "invalid_authentication", "permission_denied"})
 _TOO_MANY: Final = frozenset({"rate_limit_exceeded", "rate_limit_error", "requests", "tokens"})
 _THEIR_FAULT: Final = frozenset({"server_error", "internal_error", "internal_server_error", "overloaded_error"})
+_SESSION_OVER: Final = "session_expired"  # a Realtime session reached its age
 _MAX_RETRY_AFTER_S: Final = 3600.0
 
 
@@ -80,6 +81,8 @@ class Failure:
                 category=ProviderFault.NETWORK if network else ProviderFault.INTERNAL,
                 retry_after_s=self.retry_after_s,
             )
+        if self.code == _SESSION_OVER:
+            return ProviderError(f"{peer.name} ended the session{told}.", category=ProviderFault.NETWORK)
         return ProviderError(
             f"{peer.name} at {peer.url} refused the request for model {model!r}{told}: check {model_variable} and "
             f"{peer.url_variable}.",

@@ -1,19 +1,18 @@
 """Whether a voice that is a language model reads a text as it stands, by the transcript it gives of itself.
 
 Compared are words: case, punctuation and spelling variants do not count, nor how numbers are written ("83102" or "eight
-three one oh two"), but their digits do, and so does every "not". A transcript grows while the audio plays, so that a reader
-who strays is noticed some words later (``strays``), and the whole is judged at the end (``is_read``).
+three one oh two"), but their digits do, and every "not", weekday and month. A transcript grows while the audio plays, so
+that a reader who strays is noticed some words later (``strays``), and the whole is judged at the end (``is_read``).
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Final
 
-from voice_agent.conversation.spoken_forms.english import ENGLISH
+from voice_agent.conversation.spoken_forms.english import ENGLISH, MONTHS, WEEKDAYS
 from voice_agent.conversation.spoken_forms.numbers import read_number
 from voice_agent.conversation.spoken_forms.speakable import speakable
 from voice_agent.conversation.spoken_forms.tokens import Token, tokens_of
@@ -24,24 +23,26 @@ _WITH_NUMBERS: Final = frozenset(
     "and a the of at dot dash hyphen point comma hash number hundred percent dollar dollars cent cents pound pounds pence "
     "euro euros oclock am pm".split()
 )
-_NEGATIONS: Final = frozenset("not no never none nor without cannot".split())
+_VITAL: Final = frozenset("not no never none nor without yes".split()) | set(MONTHS) | set(WEEKDAYS)
 _SAME: Final = {"okay": "ok", "alright": "right", "mister": "mr", "missus": "mrs", "doctor": "dr"}
 _NO_SPACES: Final = frozenset({"zh", "ja", "th", "lo", "km", "my"})  # languages whose words are not set apart
 
 _SETTLING_WORDS: Final = 2  # the last ones of an unfinished transcript may still change
 _TRUSTED_WORDS: Final = 3  # fewer are no evidence
 _SIMILAR: Final = 0.6  # colour and color: 0.91; yes and sure: 0.29
-_WORDS_AN_EDIT: Final = 8  # so many words may have one that differs
-_VARIANT: Final = 0.5  # what another spelling counts, in words; it is always allowed once
+# What a difference counts: a word of content, a short one ("so", "the"), another spelling of the same word.
+_CONTENT, _SHORT, _VARIANT = 2.0, 1.0, 0.5
+_SHORT_CHARS: Final = 3
+_WORDS_A_POINT: Final = 8  # so many words may have a difference that counts 1; one of spelling always may be
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """``digits`` of all numbers, one after another; the ``words`` besides."""
+    """``digits`` of all numbers, one after another; the ``words`` besides; of these the ones on which the sense hangs."""
 
     words: tuple[str, ...]
     digits: str
-    negations: int
+    vital: tuple[str, ...]
 
 
 class VerbatimCheck:
@@ -57,24 +58,23 @@ class VerbatimCheck:
         words = _without_numbers(self._tokens(transcript), english=self._english)[:-_SETTLING_WORDS]
         if len(words) < _TRUSTED_WORDS:
             return False
-        return min(_distances(words, self._asked.words)) > max(1.0, len(words) / 4)
+        return min(_distances(words, self._asked.words)) > max(_CONTENT, len(words) / 2)
 
     def is_read(self, transcript: str) -> bool:
         """The whole transcript is a reading of the text."""
         heard = self._reading(transcript)
-        if self._english and (heard.digits, heard.negations) != (self._asked.digits, self._asked.negations):
+        if self._english and (heard.digits, heard.vital) != (self._asked.digits, self._asked.vital):
             return False
-        allowed = max(_VARIANT, len(self._asked.words) // _WORDS_AN_EDIT)
+        allowed = max(_VARIANT, len(self._asked.words) // _WORDS_A_POINT)
         if not self._english and self._asked.digits:
             allowed += 3 * len(self._asked.digits)  # its number words are not known here
         return _distances(heard.words, self._asked.words)[-1] <= allowed
 
     def _reading(self, text: str) -> _Reading:
         tokens = self._tokens(speakable(text, locale=self._locale))
-        words = _without_numbers(tokens, english=self._english)
-        return _Reading(
-            tuple(words), _digits(tokens, english=self._english), sum(map(Counter(words).__getitem__, _NEGATIONS))
-        )
+        words = tuple(_without_numbers(tokens, english=self._english))
+        vital = tuple(word for word in words if word in _VITAL)
+        return _Reading(words, _digits(tokens, english=self._english), vital)
 
     def _tokens(self, text: str) -> list[Token]:
         if self._locale.partition("-")[0].lower() in _NO_SPACES:
@@ -142,19 +142,26 @@ def _is_number_word(word: str) -> bool:
 
 
 def _distances(heard: list[str] | tuple[str, ...], asked: tuple[str, ...]) -> list[float]:
-    """The edit distance between ``heard`` and each beginning of ``asked``, shortest first; in words."""
-    row = [float(count) for count in range(len(asked) + 1)]
+    """The edit distance between ``heard`` and each beginning of ``asked``, shortest first; in points."""
+    row = [0.0]
+    for word in asked:
+        row.append(row[-1] + _weight(word))
     for word in heard:
         above = row
-        row = [above[0] + 1]
+        row = [above[0] + _weight(word)]
         for at, other in enumerate(asked):
             replaced = above[at] + (0.0 if word == other else _replacing(word, other))
-            row.append(min(replaced, above[at + 1] + 1, row[at] + 1))
+            row.append(min(replaced, above[at + 1] + _weight(word), row[at] + _weight(other)))
     return row
+
+
+def _weight(word: str) -> float:
+    return _SHORT if len(word) <= _SHORT_CHARS else _CONTENT
 
 
 def _replacing(word: str, other: str) -> float:
     """What one word for another counts. Only words that begin alike can be spellings of one word."""
-    if word[0] != other[0] or abs(len(word) - len(other)) > 2:
-        return 1.0
-    return _VARIANT if SequenceMatcher(None, word, other, autojunk=False).ratio() > _SIMILAR else 1.0
+    alike = word[0] == other[0] and abs(len(word) - len(other)) <= 2
+    if alike and SequenceMatcher(None, word, other, autojunk=False).ratio() > _SIMILAR:
+        return _VARIANT
+    return max(_weight(word), _weight(other))

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from tests.unit.providers.openai_api.conftest import MakeAccount
-from tests.unit.providers.openai_api.wire import Reply, until, wire
+from tests.unit.providers.openai_api.wire import Reply, greeting, until, unused_port, wire
 
 from voice_agent.errors import ConfigError, ProviderError, ProviderFault
 from voice_agent.providers.openai_api.account import shown
@@ -102,10 +102,7 @@ async def failing(account: MakeAccount, url: str, connect_s: float = 5.0) -> Pro
 
 
 async def test_nobody_listens(account: MakeAccount) -> None:
-    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
+    port = await unused_port()
     error = await failing(account, f"http://127.0.0.1:{port}/v1")
     assert (error.category, error.retryable) == (F.NETWORK, True)
     assert "refused" in str(error)
@@ -125,15 +122,8 @@ async def test_a_handshake_that_never_ends(account: MakeAccount) -> None:
 
 
 async def test_a_server_without_tls(account: MakeAccount) -> None:
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(b"\x15\x03\x03\x00\x02\x02\x28")  # alert: handshake failure
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-    error = await failing(account, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-    server.close()
+    async with greeting(b"\x15\x03\x03\x00\x02\x02\x28") as place:  # alert: handshake failure
+        error = await failing(account, f"https://{place}/v1")
     assert error.category is F.NETWORK
     assert "TLS" in str(error)
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 from tests.unit.providers.openai_api.conftest import MakeModel
-from tests.unit.providers.openai_api.wire import END, Reply, called, said, sse, until, wire
+from tests.unit.providers.openai_api.wire import END, Reply, called, greeting, said, sse, until, wire
 
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import Message, Role, ToolCall
@@ -297,16 +297,9 @@ async def test_a_web_page_is_no_answer(chat_model: MakeModel) -> None:
 
 
 async def test_a_server_that_is_no_web_server(chat_model: MakeModel) -> None:
-    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"\x15\x03\x01\x00\x02\x02\x28 not HTTP\r\n\r\n")
-        await writer.drain()
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    with pytest.raises(ProviderError) as caught:
-        await events_of(chat_model(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"))
-    server.close()
+    async with greeting(b"\x15\x03\x01\x00\x02\x02\x28 not HTTP\r\n\r\n") as place:
+        with pytest.raises(ProviderError) as caught:
+            await events_of(chat_model(f"http://{place}/v1"))
     assert caught.value.category is ProviderFault.PROTOCOL
 
 

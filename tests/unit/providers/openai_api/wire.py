@@ -8,7 +8,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ class Wire:
         self.open = 0
         self.client_gone = asyncio.Event()
         self.port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
@@ -57,6 +58,7 @@ class Wire:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
+        self._writers.add(writer)
         try:
             while asked := await _request(reader):
                 self.asked.append(asked)
@@ -72,8 +74,15 @@ class Wire:
             pass
         finally:
             self.open -= 1
+            self._writers.discard(writer)
             self.client_gone.set()
             writer.close()
+
+    async def hang_up(self) -> None:
+        """Closes what is open, and waits for it."""
+        for writer in list(self._writers):
+            writer.close()
+        await until(lambda: self.open == 0)
 
 
 async def _request(reader: asyncio.StreamReader) -> Asked | None:
@@ -117,6 +126,41 @@ async def wire(*replies: Reply) -> AsyncIterator[Wire]:
         yield answering
     finally:
         server.close()
+        await answering.hang_up()
+
+
+@asynccontextmanager
+async def greeting(greeting: bytes, *, silent: bool = False) -> AsyncIterator[str]:
+    """A server of another kind, at ``host:port``: says its greeting after the client's first bytes and closes; or, where it
+    is ``silent``, nothing until the client goes."""
+    gone = asyncio.Event()
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        if not silent:
+            writer.write(greeting)
+            await writer.drain()
+            writer.write_eof()
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        gone.set()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.wait_for(gone.wait(), 20)
+    finally:
+        server.close()
+
+
+async def unused_port() -> int:
+    """A port at which nobody listens."""
+    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port = int(server.sockets[0].getsockname()[1])
+    server.close()
+    await server.wait_closed()
+    return port
 
 
 async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
