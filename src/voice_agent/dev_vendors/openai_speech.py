@@ -1,6 +1,6 @@
 """``POST /v1/audio/speech`` (https://platform.openai.com/docs/api-reference/audio/createSpeech): PCM or WAV, 24 kHz mono.
 
-Audio is sent as it is made, in pieces of an odd number of bytes: nothing promises a client whole samples. Any model and
+Audio is sent as it is made, in pieces that end within a sample: nothing promises a client whole ones. Any model and
 voice name is accepted, and ``speed`` and ``instructions`` have no effect.
 """
 
@@ -25,7 +25,7 @@ from voice_agent.errors import ProviderError
 
 SPEECH_RATE_HZ = 24_000
 MAX_INPUT_CHARS = 4096
-_PIECE_BYTES = 4_801  # a tenth of a second and half a sample
+_PIECE_BYTES = 4_800  # a tenth of a second
 _UNKNOWN_BYTES = 0xFFFFFFFF  # the length in a header that is sent before the audio is made
 _WAV_HEADER = struct.pack(
     "<4sI4s4sIHHIIHH4sI",
@@ -92,9 +92,15 @@ async def _events(exchange: Exchange, asked: SpeechRequest) -> AsyncGenerator[Pi
 
 
 async def _pieces(exchange: Exchange, asked: SpeechRequest) -> AsyncGenerator[bytes, None]:
-    if exchange.fault is not Fault.EMPTY:
-        async for piece in spoken(exchange, asked.input, _PIECE_BYTES):
-            yield piece
+    if exchange.fault is Fault.EMPTY:
+        return
+    kept = b""  # the newest byte, so that pieces break samples
+    async with aclosing(spoken(exchange, asked.input, _PIECE_BYTES)) as pieces:
+        async for piece in pieces:
+            yield kept + piece[:-1]
+            kept = piece[-1:]
+    if kept:
+        yield kept
 
 
 async def spoken(exchange: Exchange, text: str, piece_bytes: int) -> AsyncGenerator[bytes, None]:
