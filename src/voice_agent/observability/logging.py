@@ -30,6 +30,14 @@ QUEUE_LINES = 10_000
 
 # Libraries that bring handlers of their own; theirs are taken away so that every line comes out once, masked.
 _FOREIGN_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "chromadb", "asyncio", "py.warnings")
+# At debug level these write headers, frames and statements with what is in them: credentials, words, numbers.
+_LEAST_LEVEL = {
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "websockets": logging.WARNING,
+    "aiosqlite": logging.WARNING,
+    "uvicorn.error": logging.INFO,
+}
 _UNMASKED_KEYS = frozenset({"time", "level", "logger", "call_id"})
 _CREDENTIAL = re.compile(r"((?:[?&]|\b)(?:token|api_key)=|\bBearer\s+)[^&\s\"']+", re.IGNORECASE)
 _PERCENT_CODE = re.compile(r"%[0-9a-fA-F]{2}")
@@ -77,6 +85,9 @@ def configure_logging(level: str = "INFO", fmt: str = "console", stream: TextIO 
         foreign = logging.getLogger(name)
         foreign.handlers.clear()
         foreign.propagate = True
+
+    for name, least in _LEAST_LEVEL.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
 
     structlog.configure(
         processors=[

@@ -96,6 +96,14 @@ def test_a_bearer_token_is_no_reading_matter(configure: Configure) -> None:
     assert line["event"] == "sent Authorization: Bearer [CREDENTIAL]"
 
 
+@pytest.mark.parametrize("name", ["httpx2", "httpcore2.http11", "websockets.client", "aiosqlite", "uvicorn.error"])
+def test_libraries_do_not_write_headers_frames_and_statements_at_debug_level(configure: Configure, name: str) -> None:
+    pipeline, stream = configure("DEBUG")
+    logging.getLogger(name).debug("> Authorization: Token secret-key-of-the-vendor")
+    logging.getLogger(name).error("a line that matters")
+    assert [line["event"] for line in written(pipeline, stream)] == ["a line that matters"]
+
+
 def test_arguments_that_do_not_fit_lose_no_line(configure: Configure) -> None:
     pipeline, stream = configure()
     logging.getLogger("x").info("%d of %s", "one")  # noqa: PLE1206 - the mistake of some library
