@@ -33,6 +33,8 @@ _PREROLL_S: Constant = 0.3  # what a detector needs to be sure is lost to the re
 # Audio that waits for recognition; beyond it the client is made to wait, by TCP's own back-pressure.
 _WAITING_MAX_S: Constant = 60.0
 
+# A long message must not hold up the event loop.
+_HOPS_A_TURN: Constant = 32
 _LOUD_DBFS: Constant = -45.0
 _TURN_WINDOW_BYTES: Constant = 8 * BYTES_PER_S  # what the end-of-turn model looks at
 _UNLIKELY: Constant = 0.5
@@ -201,6 +203,8 @@ class LocalEar:
             self._detector.push(hop)
             if not self._judged.is_set():
                 await self._judged.wait()
+            if self._hops % _HOPS_A_TURN == 0:
+                await asyncio.sleep(0)
         while sum(len(segment.pending) for segment in self._queue) > _WAITING_MAX_S * BYTES_PER_S:
             self._room.clear()
             await self._room.wait()

@@ -76,7 +76,7 @@ async def _hear(line: Line, session: ListeningSession, ear: Ear) -> None:
             return
         if message is None:
             if not line.closing:
-                line.exchange.note(Mark.CLIENT_GONE)
+                line.exchange.note(Mark.CLOSED if ended else Mark.CLIENT_GONE, "by the client")
             return
         if ended or line.closing:
             continue

@@ -19,16 +19,20 @@ from contextlib import aclosing
 from typing import Any, Final, cast
 
 import orjson
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_agent.audio.resample import RATES_HZ, Resampler
 from voice_agent.dev_vendors.deepgram_door import Line, Query, RefusedError, admit, new_id, now_s
+from voice_agent.dev_vendors.deepgram_manners import NO_ANSWER
 from voice_agent.dev_vendors.deepgram_session import parsed
 from voice_agent.dev_vendors.desk import Exchange, Mark, VendorDesk
 from voice_agent.dev_vendors.faults import Fault, Stage
 from voice_agent.errors import ProviderError
+
+_log = structlog.get_logger(__name__)
 
 _DEFAULT_MODEL: Final = "aura-asteria-en"
 _AURA_1 = "angus arcas asteria athena helios hera luna orion orpheus perseus stella zeus"
@@ -104,6 +108,7 @@ class Speak:
         self._sequence = 0
         self._flushes: deque[float] = deque()
         self._working: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()  # cancelled, and not at their end yet
 
     async def serve(self) -> None:
         """Until the client has gone, or the session is closed."""
@@ -112,11 +117,12 @@ class Speak:
         try:
             await asyncio.wait({sending, hearing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            tasks = {sending, hearing} | ({self._working} if self._working is not None else set())
+            self._stop()
+            tasks = {sending, hearing, *self._ending}
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        for task in (sending, hearing):
+        for task in tasks:
             if not task.cancelled():
                 task.result()  # a defect of ours is heard of
 
@@ -184,10 +190,12 @@ class Speak:
     def _stop(self) -> bool:
         """Ends the work under way; says whether there was any."""
         self._jobs.clear()
-        working = self._working is not None and not self._working.done()
-        if self._working is not None:
-            self._working.cancel()
-        self._working = None
+        task, self._working = self._working, None
+        if task is None:
+            return False
+        working = not task.done()
+        task.cancel()
+        self._ending = {ending for ending in (*self._ending, task) if not ending.done()}
         return working
 
     async def _work(self) -> None:
@@ -210,7 +218,10 @@ class Speak:
                 self._confirm("Flushed", last=True)
                 line.exchange.begin()
         except ProviderError as failed:
-            line.close(1011, f"Deepgram could not speak: {failed.category}"[:120])
+            line.close(1011, f"Deepgram could not speak: {failed.category}")
+        except Exception:  # a defect of ours: the client must not wait for its audio
+            _log.exception("the stand-in for Deepgram could not speak")
+            line.close(1011, NO_ANSWER)
 
     def _confirm(self, kind: str, *, last: bool = False) -> None:
         self._line.post({"type": kind, "sequence_id": self._sequence}, f"{kind} {self._sequence}", last=last)

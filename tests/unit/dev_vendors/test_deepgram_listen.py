@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -29,9 +31,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from voice_agent.audio.resample import resampled
+from voice_agent.dev_vendors.deepgram_engine import LocalEngine, LoudDetectors
 from voice_agent.dev_vendors.deepgram_scripted import ScriptedEngine
 from voice_agent.dev_vendors.desk import Delays, Mark
 from voice_agent.dev_vendors.faults import Fault, Stage
+from voice_agent.errors import ProviderError, ProviderFault
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the vendor's client uses an old interface
 
@@ -378,6 +382,43 @@ async def test_a_session_is_recycled_in_mid_call(politely: bool, code: int) -> N
         await said_before_failure(socket)
     assert socket.close_code == code
     assert ("net0000" in (socket.close_reason or "")) is not politely
+
+
+class LosingFactory:
+    """Its recogniser is lost as soon as it is asked for anything."""
+
+    async def warm_up(self) -> None:
+        """Nothing to load."""
+
+    @asynccontextmanager
+    async def open(self, *, locale: str, hints: tuple[str, ...]) -> AsyncIterator[Any]:
+        yield self
+
+    def begin(self, utterance_id: Any) -> None: ...
+
+    def push(self, pcm: bytes) -> None: ...
+
+    def finalize(self) -> None: ...
+
+    async def events(self) -> AsyncIterator[Any]:
+        raise ProviderError("the model is gone", category=ProviderFault.INTERNAL)
+        yield
+
+
+@pytest.mark.parametrize("path", [PATH, f"/v2/listen?model=flux-general-en&{RATE}"])
+async def test_a_recogniser_that_is_lost_ends_the_session(path: str) -> None:
+    hearing = LocalEngine(LosingFactory(), LoudDetectors())
+    async with stand_in(hearing) as vendors, raw(vendors, path) as socket:
+        messages = await said_before_failure(socket)
+    assert socket.close_code == 1011
+    codes = [orjson.loads(message).get("code") for message in messages if "Error" in message]
+    assert codes == (["INTERNAL_SERVER_ERROR"] if "v2" in path else [])
+
+
+async def test_without_a_voice_detector_what_is_loud_is_heard() -> None:
+    async with stand_in() as vendors, raw(vendors, f"{PATH}&punctuate=true&endpointing=300") as socket:
+        messages = await heard(socket, recorded_speech()[: 3 * 32_000], quiet(0.5))
+    assert {"ever", "tried", "failed"} <= set(plain_words(" ".join(map(transcript, finals(messages)))).split())
 
 
 async def test_a_client_that_goes_leaves_nothing_behind() -> None:
