@@ -72,6 +72,7 @@ class FaultLine:
         self._socket.close()
         for connection in tuple(self._connections):
             connection.reset()
+        await asyncio.sleep(0)  # a task that is cancelled before it has begun could not close its socket
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -107,7 +108,11 @@ class FaultLine:
             task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, accepted: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=accepted)
+        try:
+            reader, writer = await asyncio.open_connection(sock=accepted)
+        except BaseException:
+            accepted.close()
+            raise
         connection = _Connection(self._board, self.stage, self._target_port, reader, writer, self._on_strike)
         self._connections.add(connection)
         try:
