@@ -121,10 +121,13 @@ class SpeakLines:
         self._dialer = dialer
         self._connect_s = connect_s
         self._idle: list[SpeakLine] = []
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: tuple[asyncio.Task[SpeakLine], Params] | None = (
+            None  # owned here; ends within the connect deadline
+        )
 
     async def take(self, params: Params, *, fresh: bool = False) -> SpeakLine:
-        """An idle connection, or a new one (``fresh``: surely a new one). Raises ``ProviderError``."""
+        """An idle connection, or one that is being opened ahead, or a new one (``fresh``: surely a new one).
+        Raises ``ProviderError``."""
         self._sort_out()
         if not fresh:
             for line in reversed(self._idle):
@@ -133,7 +136,10 @@ class SpeakLines:
                     if line.idle is not None:
                         line.idle.cancel()
                     return line
-        return SpeakLine(await self._dialer.dial(SPEAK_PATH, params, within_s=self._connect_s), params)
+            if self._opening is not None and self._opening[1] == params:
+                opening, self._opening = self._opening[0], None
+                return await opening
+        return await self._open(params)
 
     def give_back(self, line: SpeakLine) -> None:
         """After its last audio."""
@@ -145,22 +151,32 @@ class SpeakLines:
     def drop(self, line: SpeakLine, *, replace: bool = False) -> None:
         """Closes one that was taken; with ``replace`` begins to open another in its place."""
         line.close()
-        if replace and not self._opening and not self._idle:
-            opening = line.loop.create_task(self._replace(line.params), name="deepgram-speak-line")
-            self._opening.add(opening)  # owned here; ends within the connect deadline
-            opening.add_done_callback(self._opening.discard)
+        if replace and self._opening is None and not self._idle:
+            opening = line.loop.create_task(self._open(line.params), name="deepgram-speak-line")
+            self._opening = opening, line.params
+            opening.add_done_callback(self._opened)
 
     async def warm(self, params: Params) -> None:
         """Sees to it that one is idle. Raises ``ProviderError``."""
         self._sort_out()
         if not any(line.params == params and line.good for line in self._idle):
-            self.give_back(await self.take(params, fresh=True))
+            self.give_back(await self.take(params))
 
-    async def _replace(self, params: Params) -> None:
-        try:
-            await self.warm(params)
-        except ProviderError as error:
-            log.info("no connection to the synthesiser was opened ahead", error=str(error))
+    async def _open(self, params: Params) -> SpeakLine:
+        return SpeakLine(await self._dialer.dial(SPEAK_PATH, params, within_s=self._connect_s), params)
+
+    def _opened(self, opening: asyncio.Task[SpeakLine]) -> None:
+        if self._opening is None or self._opening[0] is not opening:
+            return  # a sentence was waiting for it
+        self._opening = None
+        if opening.cancelled():
+            return
+        if (error := opening.exception()) is None:
+            self.give_back(opening.result())
+        elif isinstance(error, ProviderError):
+            log.info("no connection to the synthesiser was opened ahead", provider="deepgram", error=str(error))
+        else:
+            raise error  # a defect of ours: the event loop reports it
 
     def _expire(self, line: SpeakLine) -> None:
         if line in self._idle:
@@ -170,6 +186,8 @@ class SpeakLines:
     def _sort_out(self) -> None:
         """Forgets those that the vendor closed, and those of an event loop that is no more."""
         loop = asyncio.get_running_loop()
+        if self._opening is not None and self._opening[0].get_loop() is not loop:
+            self._opening = None
         for line in tuple(self._idle):
             if line.loop is not loop:
                 self._idle.remove(line)
