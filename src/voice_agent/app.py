@@ -175,7 +175,7 @@ async def _local_services(
     context = provider_context(settings, pool, embedder)
     stack.push_async_callback(context.web.aclose)
     chains = build_chains(settings, context, clock)
-    synthesizer = CachingSynthesizer(chains.synthesizer)
+    synthesizer = CachingSynthesizer(chains.synthesizer, chains.phrases)
     detectors = SileroDetectorFactory(pool, quiet_dbfs=settings.turn.vad_quiet_dbfs)
     turn_model = SmartTurnModel(pool)
     understanding = SemanticUnderstanding(embedder, cache_dir=default_cache_dir())

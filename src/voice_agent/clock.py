@@ -29,3 +29,8 @@ class LoopClock:
 def process_seconds() -> float:
     """Monotonic seconds for measuring work outside an event loop (threads, command line)."""
     return time.monotonic()
+
+
+def file_seconds() -> float:
+    """Seconds since the epoch, as files' times are."""
+    return time.time()

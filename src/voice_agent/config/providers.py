@@ -32,6 +32,12 @@ class AsrSettings(SettingsGroup):
     hedge_ms: int = Field(
         350, alias="ASR_HEDGE_MS", ge=0, description="a final later than this starts the next provider beside; 0: never"
     )
+    patience_ms: int = Field(
+        4000,
+        alias="ASR_PATIENCE_MS",
+        ge=10,
+        description="time to the final transcript where no other provider is left; then the call is handed over",
+    )
 
 
 class TtsSettings(SettingsGroup):
@@ -59,6 +65,12 @@ class TtsSettings(SettingsGroup):
     )
     hedge_ms: int = Field(
         400, alias="TTS_HEDGE_MS", ge=0, description="audio later than this starts the next provider beside; 0: never"
+    )
+    patience_ms: int = Field(
+        2000,
+        alias="TTS_PATIENCE_MS",
+        ge=10,
+        description="time to audio where no other provider is left; then the call is handed over",
     )
     cache_mb: int = Field(
         64,
@@ -97,6 +109,12 @@ class LlmSettings(SettingsGroup):
         alias="LLM_REASONING_EFFORT",
         description="of a hosted reasoning model, as none, minimal, low; a caller waits for it. Empty: the model's default",
         pattern="^[a-z]*$",
+    )
+    patience_ms: int = Field(
+        4000,
+        alias="LLM_PATIENCE_MS",
+        ge=10,
+        description="time to a token where no other provider is left; then the call is handed over",
     )
     brain_file: Path | None = Field(None, alias="BRAIN_FILE", description="intents and templates of the built-in model")
 

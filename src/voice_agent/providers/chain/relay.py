@@ -90,11 +90,13 @@ class Relay(Generic[P, T]):
         start: Callable[[Link[P]], AsyncGenerator[T, None]],
         report: Report,
         counts: Callable[[ProviderError], bool] = lambda error: True,
+        serves: Callable[[str], None] = lambda name: None,
     ) -> AsyncGenerator[T | Restart, None]:
         """The items of the links that serve, with ``RESTART`` where another takes over from one that gave some. ``start``
-        begins a link's work; ``counts`` tells whether a failure says something about the link (and not about the request).
-        Closing the iterator stops all work. Raises ``ProviderError`` when nothing works."""
-        return _Request(self, start, report, counts).items()
+        begins a link's work; ``counts`` tells whether a failure says something about the link (and not about the
+        request); ``serves`` is told the name of each link that serves. Closing the iterator stops all work. Raises
+        ``ProviderError`` when nothing works."""
+        return _Request(self, start, report, counts, serves).items()
 
     async def warm_up(self) -> None:
         """Warms all links side by side. One that fails is said in the log; raises ``ProviderError`` where all fail, and
@@ -121,6 +123,7 @@ class _Request(Generic[P, T]):
         start: Callable[[Link[P]], AsyncGenerator[T, None]],
         report: Report,
         counts: Callable[[ProviderError], bool],
+        serves: Callable[[str], None],
     ) -> None:
         self._relay = relay
         self._deadlines = relay.deadlines
@@ -128,6 +131,7 @@ class _Request(Generic[P, T]):
         self._begin = start
         self._report = report
         self._counts = counts
+        self._serves = serves
         self._begun_s = 0.0
         self._waiting = list(relay.links)  # not asked yet in this round
         self._running: list[Attempt[P, T]] = []  # without a result yet, the most preferred first
@@ -145,6 +149,7 @@ class _Request(Generic[P, T]):
         try:
             while True:
                 attempt = await self._first_result()
+                self._serves(attempt.link.name)
                 if given:
                     yield RESTART
                 while True:

@@ -27,6 +27,10 @@ _DEADLINES = StageDeadlines(first_s=2.0, gap_s=2.0)
 _NOTHING_SAID_S: Final = 0.3
 
 
+def _nobody_asks(name: str) -> None:
+    """For those who do not care whose voice it is."""
+
+
 class SynthesizerChain:
     """Asked like one synthesiser; its audio is 16-bit mono PCM at 24 kHz whoever speaks. Shared by the process."""
 
@@ -56,14 +60,22 @@ class SynthesizerChain:
         """Warms every synthesiser. Raises ``ConfigError``, and ``ProviderError`` where none works."""
         await self._relay.warm_up()
 
-    async def synthesize(self, text: str, *, locale: str, report: Report) -> AsyncGenerator[bytes, None]:
-        """The audio of ``text``, in non-empty chunks of whole samples; nothing for text without letters and digits. Closing
-        the iterator stops the synthesis. Raises ``ProviderError`` when nothing works."""
+    @property
+    def preferred_admitted(self) -> bool:
+        """Whether the first link would be asked now."""
+        return self.links[0].breaker.would_admit
+
+    async def synthesize(
+        self, text: str, *, locale: str, report: Report, serves: Callable[[str], None] = _nobody_asks
+    ) -> AsyncGenerator[bytes, None]:
+        """The audio of ``text``, in non-empty chunks of whole samples; nothing for text without letters and digits.
+        ``serves`` is told the name of each provider whose audio it is. Closing the iterator stops the synthesis. Raises
+        ``ProviderError`` when nothing works."""
         if not any(map(str.isalnum, text)):
             return
         told = _Told(text)
         chunks = self._relay.serve(
-            lambda link: _speech(link, told.rest(), locale), report, lambda error: _counts(error, text)
+            lambda link: _speech(link, told.rest(), locale), report, lambda error: _counts(error, text), serves
         )
         async with aclosing(chunks):
             async for chunk in chunks:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
-from voice_agent.providers.chain.base import Report, Switch
+from voice_agent.providers.chain.base import Report, unreported
 from voice_agent.providers.chain.speech import SynthesizerChain
+from voice_agent.providers.phrase_files import PhraseFiles
 
 
 class CachingSynthesizer:
-    """A ``SynthesizerChain`` that remembers the phrases it is told to ``prepare``, up to ``max_bytes`` of audio.
+    """A ``SynthesizerChain`` that remembers the phrases it is told to ``prepare``, up to ``max_bytes`` of audio, and in
+    ``files`` beyond the life of the process.
 
-    Only prepared phrases are kept: what is said about a caller is not held in memory. When full, the phrases prepared
-    first are forgotten first.
+    Only prepared phrases are kept: what is said about a caller is held neither in memory nor on disk. When memory is full,
+    the phrases prepared first are forgotten first. A phrase that another than the preferred provider spoke is kept in memory
+    only, until ``prepare`` is asked for it again while the preferred one may be asked.
     """
 
-    def __init__(self, inner: SynthesizerChain, max_bytes: int = 16 * 2**20) -> None:
+    def __init__(self, inner: SynthesizerChain, files: PhraseFiles | None = None, max_bytes: int = 16 * 2**20) -> None:
         self._inner = inner
+        self._files = files
         self._max_bytes = max_bytes
-        self._audio: dict[tuple[str, str], tuple[bytes, ...]] = {}
+        self._audio: dict[tuple[str, str], bytes] = {}
+        self._borrowed: set[tuple[str, str]] = set()  # in another voice than the preferred one
         self.sample_rate_hz = inner.sample_rate_hz
         self.held_bytes = 0
 
@@ -27,12 +33,28 @@ class CachingSynthesizer:
         await self._inner.warm_up()
 
     async def prepare(self, phrases: Iterable[str], *, locale: str) -> None:
-        """Synthesises ``phrases`` one after another. Cancelling keeps those that are finished. Raises ``ProviderError``."""
+        """Makes ``phrases`` ready one after another: from disk, or by synthesis. Cancelling keeps those that are finished.
+        Raises ``ProviderError``."""
         for text in phrases:
             key = (locale, text)
-            if key not in self._audio:
-                chunks = [chunk async for chunk in self._inner.synthesize(text, locale=locale, report=_unheard)]
-                self._keep(key, tuple(chunks))
+            if key not in self._audio or (key in self._borrowed and self._inner.preferred_admitted):
+                await self._prepare(key)
+
+    async def _prepare(self, key: tuple[str, str]) -> None:
+        locale, text = key
+        if self._files is not None:
+            pcm = await asyncio.to_thread(self._files.read, text, locale)
+            if pcm is not None:
+                self._keep(key, pcm, borrowed=False)
+                return
+        speakers: set[str] = set()
+        chunks = self._inner.synthesize(text, locale=locale, report=unreported, serves=speakers.add)
+        async with aclosing(chunks):
+            pcm = b"".join([chunk async for chunk in chunks])
+        borrowed = speakers != {self._inner.links[0].name}
+        self._keep(key, pcm, borrowed=borrowed)
+        if self._files is not None and pcm and not borrowed:
+            await asyncio.to_thread(self._files.write, text, locale, pcm)
 
     def holds(self, text: str, *, locale: str) -> bool:
         """Whether ``text`` would start at once."""
@@ -40,29 +62,29 @@ class CachingSynthesizer:
 
     def prepared(self, text: str, *, locale: str) -> bytes:
         """The audio of a prepared phrase; empty where there is none."""
-        return b"".join(self._audio.get((locale, text), ()))
+        return self._audio.get((locale, text), b"")
 
     async def synthesize(self, text: str, *, locale: str, report: Report) -> AsyncGenerator[bytes, None]:
         """From memory if prepared, else from the chain."""
         prepared = self._audio.get((locale, text))
         if prepared is not None:
-            for chunk in prepared:
-                yield chunk
+            if prepared:
+                yield prepared
             return
         async with aclosing(self._inner.synthesize(text, locale=locale, report=report)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    def _keep(self, key: tuple[str, str], chunks: tuple[bytes, ...]) -> None:
-        size = sum(map(len, chunks))
-        if size > self._max_bytes:
+    def _keep(self, key: tuple[str, str], pcm: bytes, *, borrowed: bool) -> None:
+        self.held_bytes -= len(self._audio.pop(key, b""))
+        self._borrowed.discard(key)
+        if len(pcm) > self._max_bytes:
             return
-        while self.held_bytes + size > self._max_bytes:
+        while self.held_bytes + len(pcm) > self._max_bytes:
             oldest = next(iter(self._audio))
-            self.held_bytes -= sum(map(len, self._audio.pop(oldest)))
-        self._audio[key] = chunks
-        self.held_bytes += size
-
-
-def _unheard(switch: Switch) -> None:
-    """No caller waits for what is prepared."""
+            self.held_bytes -= len(self._audio.pop(oldest))
+            self._borrowed.discard(oldest)
+        self._audio[key] = pcm
+        self.held_bytes += len(pcm)
+        if borrowed:
+            self._borrowed.add(key)
