@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from voice_agent.audio.frames import dbfs, peak, rms
+from voice_agent.clock import LoopClock
+from voice_agent.providers.chain.base import unreported
+from voice_agent.providers.chain.speech import SynthesizerChain
 from voice_agent.providers.pool import ModelPool
 from voice_agent.providers.tts.base import SpeechSynthesizer
 from voice_agent.providers.tts.cache import CachingSynthesizer
@@ -28,16 +31,37 @@ async def local() -> AsyncIterator[SpeechSynthesizer]:
     await pool.close()
 
 
+class ForNobody:
+    """What calls ask, asked for no call: changes of provider are told to nobody."""
+
+    def __init__(self, inner: SynthesizerChain | CachingSynthesizer) -> None:
+        self._inner = inner
+        self.sample_rate_hz = inner.sample_rate_hz
+
+    async def warm_up(self) -> None:
+        await self._inner.warm_up()
+
+    def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+        return self._inner.synthesize(text, locale=locale, report=unreported)
+
+
+@asynccontextmanager
+async def chain() -> AsyncIterator[SpeechSynthesizer]:
+    async with local() as inner:
+        yield ForNobody(SynthesizerChain.of(inner, LoopClock()))
+
+
 @asynccontextmanager
 async def cached() -> AsyncIterator[SpeechSynthesizer]:
     async with local() as inner:
-        synthesizer = CachingSynthesizer(inner)
+        synthesizer = CachingSynthesizer(SynthesizerChain.of(inner, LoopClock()))
         await synthesizer.prepare([SENTENCE], locale="en-US")
-        yield synthesizer
+        yield ForNobody(synthesizer)
 
 
 SYNTHESIZERS: dict[str, Callable[[], AbstractAsyncContextManager[SpeechSynthesizer]]] = {
     "local": local,
+    "chain": chain,
     "cached": cached,
 }
 
