@@ -17,6 +17,7 @@ from voice_agent.conversation.commands import (
     EndCall,
     Escalate,
     ReleaseReply,
+    StartReply,
     StopForBargeIn,
 )
 from voice_agent.conversation.events import (
@@ -38,7 +39,7 @@ from voice_agent.observability.turn_latency import TurnLatencies, TurnLatencyFol
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER_TOOL = "other"
-_DRAFT_RESULTS = ("used", "wasted")
+_DRAFT_RESULTS = ("used", "wasted", "failed")
 _TOKEN_DIRECTIONS = ("input", "output")
 
 GaugeMode = Literal["livesum", "livemax"]
@@ -118,7 +119,9 @@ class CallMetrics:
         self.tool_calls = self._counter("voice_tool_calls_total", "tool calls with a result", "tool_name")
         self.stage_failures = self._counter("voice_stage_failures_total", "stages of a call that failed", "stage")
         self.drafts = self._counter(
-            "voice_drafts_total", "answers begun before their turn was certain: used, or wasted", "result"
+            "voice_drafts_total",
+            "answers begun before their turn was certain: used, wasted, or failed by themselves",
+            "result",
         )
         self.failovers = self._counter(
             "voice_provider_failovers_total",
@@ -222,6 +225,7 @@ class CallMetricsFold:
         self._metrics = metrics
         self._latencies = TurnLatencyFold()
         self._asked_at: dict[ReplyId, float] = {}
+        self._drafts: set[ReplyId] = set()
         self._active = False
 
     def __call__(self, record: LogRecord) -> None:
@@ -243,9 +247,13 @@ class CallMetricsFold:
                 metrics.escalations.labels(packet.reason.value).inc()
             case StopForBargeIn():
                 metrics.barge_ins.inc()
+            case StartReply(draft=True):
+                self._drafts.add(entry.reply_id)
             case ReleaseReply():
+                self._drafts.discard(entry.reply_id)
                 metrics.drafts.labels("used").inc()
             case CancelReply(reason=CancelReason.SPECULATION):
+                self._drafts.discard(entry.reply_id)
                 metrics.drafts.labels("wasted").inc()
             case ProviderSwitched():
                 metrics.failovers.labels(entry.stage.value, entry.previous, entry.reason).inc()
@@ -260,6 +268,9 @@ class CallMetricsFold:
                 metrics.llm_tokens.labels("output").inc(entry.output_tokens)
             case ReplyFailed() | StageFailed():
                 metrics.stage_failures.labels(entry.stage.value).inc()
+                if isinstance(entry, ReplyFailed) and entry.reply_id in self._drafts:
+                    self._drafts.discard(entry.reply_id)
+                    metrics.drafts.labels("failed").inc()
             case EndCall():
                 self._end(entry.outcome)
             case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from voice_agent.conversation import commands as c
@@ -145,6 +146,34 @@ def test_drafts_are_counted_as_used_or_wasted() -> None:
     feed(metrics.fold(), [(1.0, c.ReleaseReply(R1)), *((2.0, entry) for entry in cancelled)])
     found = samples(metrics)
     assert found['voice_drafts_total{result="used"}'] == found['voice_drafts_total{result="wasted"}'] == 1
+
+
+def test_a_draft_that_fails_by_itself_is_counted_apart() -> None:
+    metrics = CallMetrics()
+    draft = c.StartReply(R1, TurnId(1), OpenQuestion.NONE, False, draft=True)
+    failed = e.ReplyFailed(R1, e.Stage.LLM, "network")
+    feed(metrics.fold(), [(1.0, draft), (2.0, failed)])
+    assert samples(metrics)['voice_drafts_total{result="failed"}'] == 1
+
+
+def test_what_a_model_and_its_providers_did_is_counted() -> None:
+    metrics = CallMetrics()
+    feed(
+        metrics.fold(),
+        [
+            (1.0, e.LlmStarted(R1, 1)),
+            (1.3, e.LlmAnswered(R1, 1)),
+            (1.5, e.LlmFinished(R1, 1, "Hello.", (), 120, 3)),
+            (2.0, e.ProviderSwitched(e.Stage.LLM, "openai", "builtin", "timeout")),
+            (2.5, e.FillerSpoken(R1, 0, "One moment.", 0.8)),
+        ],
+    )
+    found = samples(metrics)
+    assert found['voice_llm_tokens_total{direction="input"}'] == 120
+    assert found['voice_llm_tokens_total{direction="output"}'] == 3
+    assert found["voice_llm_first_token_ms_sum"] == pytest.approx(300)
+    assert found['voice_provider_failovers_total{provider="openai",reason="timeout",stage="llm"}'] == 1
+    assert found["voice_fillers_total"] == 1
 
 
 def test_active_sessions_come_back_to_zero_whatever_happens() -> None:
