@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +22,9 @@ from voice_agent.config import Settings, load_settings
 from voice_agent.errors import ConfigError, VoiceAgentError
 from voice_agent.observability.logging import configure_logging
 from voice_agent.providers.pool import ModelPool
+
+if TYPE_CHECKING:
+    from voice_agent.cli.provider_check import Trial
 
 _FREE_MIN_BYTES = 1_000_000_000  # a day of event logs of a busy small server, and the knowledge base
 
@@ -38,27 +42,56 @@ Check = Callable[[Settings], Awaitable[str]]
 
 
 def run_check() -> int:
-    """Prints the table; 0 where all is in order, else 1."""
+    """Prints the tables; 0 where all is in order, else 1."""
     pipeline = configure_logging("ERROR")
     try:
-        findings = asyncio.run(findings_of(CHECKS))
+        trials, findings = asyncio.run(_examine())
     finally:
         pipeline.stop()
+    console = Console(highlight=False)
+    if trials:
+        console.print(_provider_table(trials))
+        for trial in trials:  # beside the table: a column of its own would be three words wide on a usual terminal
+            console.print(Text(f"{trial.stage}, {trial.provider}: {trial.detail}"))
+        console.print()
     table = Table("what", "", "detail", title="voice-agent check", title_justify="left")
     for finding in findings:
-        mark = Text("ok", "green") if finding.ok else Text("failed", "bold red")
-        table.add_row(finding.name, mark, Text(finding.detail))
-    Console(highlight=False).print(table)
-    return 0 if all(finding.ok for finding in findings) else 1
+        table.add_row(finding.name, _mark(finding.ok), Text(finding.detail))
+    console.print(table)
+    return 0 if all(trial.ok for trial in trials) and all(finding.ok for finding in findings) else 1
 
 
-async def findings_of(checks: tuple[tuple[str, Check], ...]) -> list[Finding]:
-    """Runs the checks one after another; bad settings end them, as nothing else can be known then."""
+async def _examine() -> tuple[list[Trial], list[Finding]]:
+    """Bad settings end it, as nothing else can be known then."""
     try:
         settings = load_settings()
     except ConfigError as error:
-        return [Finding("settings", False, str(error))]
-    findings = [Finding("settings", True, "every variable is valid (voice-agent config shows them)")]
+        return [], [Finding("settings", False, str(error))]
+    valid = Finding("settings", True, "every variable is valid (voice-agent config shows them)")
+    return await providers_of(settings), [valid, *await findings_of(settings, CHECKS)]
+
+
+def _provider_table(trials: list[Trial]) -> Table:
+    columns = ("stage", "provider", "", "reachable", "authorised", "first result")
+    table = Table(*columns, title="providers, in order of preference", title_justify="left")
+    for trial in trials:
+        first = "" if trial.first_s is None else f"{trial.first_s * 1000:.0f} ms"
+        known = (_yes_no(trial.reachable), _yes_no(trial.authorised))
+        table.add_row(trial.stage, trial.provider, _mark(trial.ok), *known, first)
+    return table
+
+
+def _mark(ok: bool) -> Text:
+    return Text("ok", "green") if ok else Text("failed", "bold red")
+
+
+def _yes_no(known: bool | None) -> str:
+    return "" if known is None else "yes" if known else "no"
+
+
+async def findings_of(settings: Settings, checks: tuple[tuple[str, Check], ...]) -> list[Finding]:
+    """Runs the checks one after another."""
+    findings = []
     for name, check in checks:
         try:
             findings.append(Finding(name, True, await check(settings)))
@@ -67,28 +100,18 @@ async def findings_of(checks: tuple[tuple[str, Check], ...]) -> list[Finding]:
     return findings
 
 
-async def _recognition(settings: Settings) -> str:
-    return await _warmed(settings, "asr", settings.asr.provider)
-
-
-async def _synthesis(settings: Settings) -> str:
-    return await _warmed(settings, "tts", settings.tts.provider)
-
-
-async def _language_model(settings: Settings) -> str:
-    return await _warmed(settings, "llm", settings.llm.provider)
-
-
-async def _warmed(settings: Settings, kind: str, chain: tuple[str, ...]) -> str:
-    """Loads the configured provider and runs it once, as the server does at its start."""
+async def providers_of(settings: Settings) -> list[Trial]:
+    """Tries every provider of every chain."""
+    from voice_agent.cli.provider_check import try_providers
     from voice_agent.providers.embedding.minilm import MiniLmEmbedder
-    from voice_agent.providers.registry import build_provider, provider_context
+    from voice_agent.providers.registry import provider_context
 
     async with _pool(settings) as pool:
         context = provider_context(settings, pool, MiniLmEmbedder(pool))
-        begun_s = process_seconds()
-        await build_provider(kind, chain[0], context).warm_up()  # type: ignore[arg-type]  # one of the registry's kinds
-    return f"{','.join(chain)}: loaded and run in {process_seconds() - begun_s:.1f} s"
+        try:
+            return await try_providers(settings, context)
+        finally:
+            await context.web.aclose()
 
 
 async def _turn_taking(settings: Settings) -> str:
@@ -181,9 +204,6 @@ def _existing(folder: Path) -> Path:
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (
-    ("recognition", _recognition),
-    ("synthesis", _synthesis),
-    ("language model", _language_model),
     ("turn taking", _turn_taking),
     ("database", _database),
     ("knowledge base", _knowledge),

@@ -74,7 +74,7 @@ def replay(
 
 @app.command()
 def check() -> None:
-    """Check that models, database, knowledge base, port and disk are in order. Exit code 1 if not."""
+    """Try every configured provider, and check models, database, knowledge base, port and disk. Exit code 1 if any fails."""
     from voice_agent.cli.check import run_check
 
     raise typer.Exit(run_check())
