@@ -53,6 +53,45 @@ def test_it_opens_after_that_many_failures_in_a_row() -> None:
     assert guard.admit() is None
 
 
+def test_a_failure_that_lasts_opens_it_at_once_and_for_its_time() -> None:
+    clock = HandClock()
+    guard = breaker(clock)
+    permit = guard.admit()
+    assert permit is not None
+    permit.failure(out_s=300)
+    clock.now_s = 299.0
+    assert (guard.state, guard.would_admit, guard.admit()) == (BreakerState.OPEN, False, None)
+    clock.now_s = 300.0
+    assert guard.state is BreakerState.HALF_OPEN
+    fail(guard)  # the probe fails in the usual way: the usual time
+    clock.now_s = 329.0
+    assert guard.admit() is None
+    clock.now_s = 330.0
+    succeed(guard)
+    assert guard.state is BreakerState.CLOSED
+
+
+def test_asking_whether_it_would_admit_takes_no_permit() -> None:
+    clock = HandClock()
+    guard = breaker(clock, threshold=1)
+    assert guard.would_admit
+    fail(guard)
+    assert not guard.would_admit
+    clock.now_s = 30.0
+    assert guard.would_admit
+    assert guard.would_admit
+    probe = guard.admit()
+    assert probe is not None
+    assert probe.is_probe
+    assert not guard.would_admit
+    probe.give_up()
+    assert guard.would_admit
+    succeed(guard)
+    permit = guard.admit()
+    assert permit is not None
+    assert not permit.is_probe
+
+
 def test_it_admits_a_probe_only_when_the_time_is_over() -> None:
     clock = HandClock()
     guard = breaker(clock, threshold=1)

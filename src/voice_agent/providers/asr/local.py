@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from voice_agent.errors import BugError, ProviderError, ProviderFault
 from voice_agent.models import UtteranceId
@@ -279,7 +280,9 @@ class LocalRecognizerFactory:
 
 
 def provider(context: ProviderContext) -> LocalRecognizerFactory:
-    """Registration: ``ASR_PROVIDER=local``."""
-    return LocalRecognizerFactory(
-        context.pool, model=context.asr.model, partial_interval_s=context.asr.partial_interval_ms / 1000
-    )
+    """Registration: ``ASR_PROVIDER=local``. In a chain with others ``ASR_MODEL`` may name a model of theirs, which is no
+    folder here."""
+    model = context.asr.model
+    if context.asr.provider != ("local",) and not Path(model).is_dir():
+        model = ""
+    return LocalRecognizerFactory(context.pool, model=model, partial_interval_s=context.asr.partial_interval_ms / 1000)

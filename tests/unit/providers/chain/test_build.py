@@ -51,6 +51,14 @@ async def test_the_chains_are_those_of_the_settings_each_link_with_its_breaker()
     )
 
 
+async def test_a_hosted_models_name_is_none_of_the_local_recognisers_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASR_MODEL", "nova-3")
+    assert (await chains_of())[0] == ["deepgram", "local"]
+    monkeypatch.setenv("ASR_PROVIDER", "local")
+    with pytest.raises(ConfigError, match="ASR_MODEL"):
+        await chains_of()
+
+
 async def test_an_unknown_name_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_PROVIDER", "builtin,oracle")
     with pytest.raises(ConfigError, match="LLM_PROVIDER='oracle' is not known"):
