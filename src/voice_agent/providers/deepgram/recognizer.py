@@ -15,7 +15,8 @@ Rules:
 4. ``finalize`` marks a place in the audio. The audio before it is sent without waiting for a full piece, and v1 is told
    ``Finalize``. The answer is due when the vendor answers, or has settled everything up to the mark (flux: has listened up
    to it). The vendor need not answer when little or nothing is buffered, and flux reports four times a second: after
-   ``_PATIENCE_S`` what there is will do, provided no guess is open (v1) and the vendor is not more than ``_TAIL_S`` behind.
+   ``_PATIENCE_S`` what there is will do, provided that no guess is open (v1), and that not more than ``_TAIL_S`` of audio is
+   not settled (flux: was not listened to).
    A vendor that is slow or silent gets no answer made up for it; deadlines are the chain's.
 5. A final that nobody asked for is given when the vendor reports a pause or the end of a turn and there is something new;
    of a pause only while no answer is due, so that the first final after ``finalize`` is its answer.
@@ -315,10 +316,9 @@ class DeepgramRecognizer:
         open_guess = bool(self._api.finalize) and self._transcript.pending_s > 0
         if open_guess:
             return False
-        listened_s = self._transcript.settled_s if self._api.finalize else self._processed_s
-        if request.at_s - listened_s <= _SETTLED_S:
-            return True
-        return (paused or not request.patient) and request.at_s - self._processed_s <= _TAIL_S
+        told_s = self._transcript.settled_s if self._api.finalize else self._processed_s
+        enough_s = _TAIL_S if paused or not request.patient else _SETTLED_S
+        return request.at_s - told_s <= enough_s
 
     def _lose_patience(self, request: _Request) -> None:
         request.patient = False

@@ -162,6 +162,18 @@ class SpeakLines:
         if not any(line.params == params and line.good for line in self._idle):
             self.give_back(await self.take(params))
 
+    async def aclose(self) -> None:
+        """Closes all that are idle or being opened; those that speak belong to who took them."""
+        idle, self._idle = self._idle, []
+        for line in idle:
+            line.close()
+        if self._opening is not None:
+            opening, self._opening = self._opening[0], None
+            opening.cancel()
+            await asyncio.wait({opening})
+            if not opening.cancelled() and opening.exception() is None:
+                opening.result().close()
+
     async def _open(self, params: Params) -> SpeakLine:
         return SpeakLine(await self._dialer.dial(SPEAK_PATH, params, within_s=self._connect_s), params)
 

@@ -56,6 +56,10 @@ class DeepgramSynthesizer:
         """Opens a connection ahead of the first sentence. Raises ``ProviderError``."""
         await self._lines.warm(self._params(self._locale))
 
+    async def aclose(self) -> None:
+        """Closes the connections that are kept between sentences."""
+        await self._lines.aclose()
+
     async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
         """Yields the vendor's audio as it comes. Closing or cancelling closes the connection at once.
 
@@ -129,4 +133,5 @@ def provider(context: ProviderContext) -> DeepgramSynthesizer:
         locale=context.asr.language,
     )
     context.warmth.register("deepgram synthesis", synthesizer.warm)
+    context.web.on_close(synthesizer.aclose)
     return synthesizer

@@ -154,6 +154,22 @@ async def test_warming_opens_one_connection_and_no_more() -> None:
         assert wire.count == 1
 
 
+async def test_closing_closes_what_is_kept_or_being_opened() -> None:
+    async with vendor() as (synthesizer, wire):
+        await synthesizer.warm()
+        session = await wire.session(1)
+        spoken = speaking(synthesizer, "Hello.")
+        await session.until_type("Flush")
+        spoken.cancel()  # another is opened in its place
+        await asyncio.wait({spoken})
+        await synthesizer.aclose()
+        await session.until_gone()
+        await synthesizer.warm()
+        await synthesizer.aclose()
+        assert [task for task in asyncio.all_tasks() if task.get_name() == "deepgram-speak-line"] == []
+        await (await wire.session(wire.count)).until_gone()
+
+
 async def test_a_kept_connection_that_died_is_replaced() -> None:
     """The vendor may have closed it just now: nothing was heard yet, so nobody notices."""
     async with vendor() as (synthesizer, wire):
