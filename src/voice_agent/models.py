@@ -37,6 +37,10 @@ class ToolStatus(StrEnum):
     FAILED = "failed"  # error, timeout or open breaker
 
 
+# The ``reason`` of a denied call that waits for the caller's agreement.
+CONFIRMATION_REQUIRED = "confirmation_required"
+
+
 @dataclass(frozen=True, slots=True)
 class ToolResult:
     """One terminal result per tool call.

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from voice_agent.call.services import CallServices
+from voice_agent.call.tool_journal import ToolJournal
 from voice_agent.conversation.commands import StartReply
 from voice_agent.conversation.events import (
     LlmAnswered,
@@ -20,11 +21,10 @@ from voice_agent.conversation.events import (
     ProviderSwitched,
     Stage,
     ToolReturned,
-    ToolStarted,
 )
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.sentences import SentenceSegmenter
-from voice_agent.models import Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import CONFIRMATION_REQUIRED, Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.chain.base import Switch
 from voice_agent.providers.llm.base import LlmRequest, TextDelta, TextRestarted, ToolCallRequested
 from voice_agent.tools.base import IdentityLevel, ToolContext
@@ -32,7 +32,7 @@ from voice_agent.tools.base import IdentityLevel, ToolContext
 # After these the call takes another course than this answer: the machine decides what is said.
 _CALL_TOOLS = frozenset({"transfer_to_human", "end_call"})
 
-Posted = LlmStarted | LlmAnswered | LlmFinished | ToolStarted | ToolReturned | ProviderSwitched
+Posted = LlmStarted | LlmAnswered | LlmFinished | ProviderSwitched
 
 # A model that goes on and on, or asks for everything at once, has lost its way: nobody listens to minutes of speech.
 MAX_TEXT_CHARS = 4000
@@ -69,6 +69,7 @@ class DialogueManager:
         self,
         services: CallServices,
         context: ToolContext,
+        journal: ToolJournal,
         post: Callable[[Posted], None],
         *,
         system_prompt: str,
@@ -77,16 +78,20 @@ class DialogueManager:
     ) -> None:
         self._services = services
         self._context = context
+        self._journal = journal
         self._post = post
         self._system = Message(Role.SYSTEM, system_prompt)
         self._mask = mask
         self._certain = certain
 
     async def segments(self, command: StartReply, history: tuple[Message, ...]) -> AsyncGenerator[str, None]:
-        """Speakable segments, in order. Raises ``ProviderError`` where no model answers. Closing it stops the generation
-        and any running tool."""
+        """Speakable segments, in order. Raises ``ProviderError`` where no model answers. Closing it stops the generation;
+        a running tool goes on (see ``ToolJournal``)."""
         rounds_at_most = self._services.settings.max_tool_rounds
         messages = [self._system, *history]
+        if command.confirmed is not None:
+            results = await self._run_tools(command.reply_id, [command.confirmed], confirmed=True)
+            messages += _exchange("", [command.confirmed], results)
         for number in range(1, rounds_at_most + 1):
             request = LlmRequest(
                 messages=tuple(messages),
@@ -104,8 +109,7 @@ class DialogueManager:
             results = await self._run_tools(command.reply_id, written.calls)
             if any(_changes_course(result) for result in results):
                 return
-            messages.append(Message(Role.AGENT, written.text, tool_calls=tuple(written.calls)))
-            messages.extend(Message(Role.TOOL, "", tool_result=result) for result in results)
+            messages += _exchange(written.text, written.calls, results)
 
     async def _write(self, request: LlmRequest, written: _Round) -> AsyncGenerator[str, None]:
         """One round of the model: its segments as they come, the rest into ``written``."""
@@ -142,23 +146,18 @@ class DialogueManager:
     def _switched(self, switch: Switch) -> None:
         self._post(ProviderSwitched(Stage.LLM, switch.previous, switch.provider, switch.reason.value))
 
-    async def _run_tools(self, reply_id: ReplyId, calls: list[ToolCall]) -> list[ToolResult]:
-        if any(self._writes(call.name) for call in calls):
+    async def _run_tools(
+        self, reply_id: ReplyId, calls: list[ToolCall], *, confirmed: bool = False
+    ) -> list[ToolResult]:
+        if any(self._journal.writes(call.name) for call in calls):
             await self._certain.wait()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._run_tool(reply_id, call), name=f"tool-{call.name}") for call in calls]
-        return [task.result() for task in tasks]
+        results = await asyncio.gather(
+            *(self._journal.run(reply_id, call, self._context, confirmed=confirmed) for call in calls)
+        )
+        return [self._for_model(ToolReturned(reply_id, result)) for result in results]
 
-    async def _run_tool(self, reply_id: ReplyId, call: ToolCall) -> ToolResult:
-        self._post(ToolStarted(reply_id, call, self._writes(call.name)))
-        result = await self._services.router.run(call, self._context)
-        returned = self._mask(ToolReturned(reply_id, result))
-        self._post(returned)
-        return result if self._is_public(call.name) else returned.result
-
-    def _writes(self, tool_name: str) -> bool:
-        tool = self._services.tools.find(tool_name)
-        return tool is not None and not tool.read_only
+    def _for_model(self, returned: ToolReturned) -> ToolResult:
+        return returned.result if self._is_public(returned.result.name) else self._mask(returned).result
 
     def _is_public(self, tool_name: str) -> bool:
         """What anyone may read is no personal data: the shop's own e-mail address must be spoken as it is."""
@@ -166,7 +165,13 @@ class DialogueManager:
         return tool is not None and tool.read_only and tool.identity is IdentityLevel.NONE
 
 
+def _exchange(text: str, calls: list[ToolCall], results: list[ToolResult]) -> list[Message]:
+    """What a model asked for and got, as messages."""
+    asked = Message(Role.AGENT, text, tool_calls=tuple(calls))
+    return [asked, *(Message(Role.TOOL, "", tool_result=result) for result in results)]
+
+
 def _changes_course(result: ToolResult) -> bool:
     if result.status is ToolStatus.DENIED:
-        return result.reason == "identity_required"
+        return result.reason in ("identity_required", CONFIRMATION_REQUIRED)
     return result.status is ToolStatus.OK and result.name in _CALL_TOOLS

@@ -23,6 +23,7 @@ from voice_agent.call.listening import Listening
 from voice_agent.call.playout import Playout
 from voice_agent.call.reply import ReplyRunner
 from voice_agent.call.services import CallServices
+from voice_agent.call.tool_journal import ToolJournal
 from voice_agent.call.vault import SecretVault
 from voice_agent.conversation.commands import (
     CancelReply,
@@ -55,6 +56,8 @@ from voice_agent.conversation.events import (
     Stage,
     StageFailed,
     TimerFired,
+    ToolReturned,
+    ToolStarted,
     TransferFinished,
     TurnUnderstood,
 )
@@ -120,6 +123,7 @@ class CallSession:
             hints=self._locale.asr_hints,
             echo=echo,
         )
+        self._journal = ToolJournal(services.tools, services.router, self._post_tool, self._start)
         self._started_at = services.clock.now()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0  # call seconds
@@ -182,6 +186,8 @@ class CallSession:
                 await self._converse()
                 if self._hand_over_task is not None:  # a caller who hangs up at once still gets the callback
                     await asyncio.wait({self._hand_over_task}, timeout=HAND_OVER_LIMIT_S)
+                await self._journal.finish()
+                self._journal.abandon()
                 for task in self._tasks:
                     task.cancel()
         except* Exception as failures:
@@ -190,6 +196,7 @@ class CallSession:
             if self._timer is not None:
                 self._timer.cancel()
             self._close()
+            self._journal.abandon()
             self._listening.close()
             self._playout.close()
             self._vault.close()
@@ -315,6 +322,7 @@ class CallSession:
         dialogue = DialogueManager(
             self._services,
             context,
+            self._journal,
             self._post_masked,
             system_prompt=self._locale.system_prompt,
             mask=mask_entry,
@@ -340,6 +348,14 @@ class CallSession:
 
     def _post_masked(self, event: EventT) -> None:
         self.post(mask_entry(event))
+
+    def _post_tool(self, event: ToolStarted | ToolReturned) -> None:
+        """A tool may end after the call has: the log has it all the same."""
+        masked = mask_entry(event)
+        if self._machine.call is CallState.ENDED:
+            self._log.append(round(self._services.clock.now() - self._started_at, 6), masked)
+        else:
+            self.post(masked)
 
     def _redact(self, heard: Partial | Final) -> tuple[str, int]:
         return self._vault.hear(

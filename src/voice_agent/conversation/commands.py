@@ -17,6 +17,7 @@ from voice_agent.models import (
     OpenQuestion,
     PolicyDecision,
     ReplyId,
+    ToolCall,
     TurnId,
     UtteranceId,
 )
@@ -27,6 +28,7 @@ class Purpose(StrEnum):
 
     GREETING = "greeting"
     ANSWER = "answer"
+    CONFIRM = "confirm"  # what is about to be changed is read back
     ASK_SECRET = "ask_secret"  # noqa: S105 - a purpose, not a password
     REFUSAL = "refusal"
     FALLBACK = "fallback"
@@ -127,7 +129,8 @@ class StartReply:
     """Ask the language model for an answer to the dialogue so far; speak ``lead_in`` at once, before its words.
 
     A ``draft`` answers a turn that is not yet certain: it is written and synthesised, but nothing of it is played and no
-    tool that changes anything runs for it until ``ReleaseReply``.
+    tool that changes anything runs for it until ``ReleaseReply``. ``confirmed`` is a tool call that the caller has just
+    agreed to: it runs first, and the answer is about its result.
     """
 
     name: ClassVar[str] = "start_reply"
@@ -137,6 +140,7 @@ class StartReply:
     verified: bool
     lead_in: str = ""
     draft: bool = False
+    confirmed: ToolCall | None = None
 
 
 @dataclass(frozen=True, slots=True)

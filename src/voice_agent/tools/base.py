@@ -26,6 +26,7 @@ class ToolContext:
     caller_id: str
     verified: bool
     locale: str
+    idempotency_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,16 @@ class ToolAnswer:
     reason: str = ""
 
 
+# Arguments and locale tag to the question a caller must say yes to, ending in a question mark.
+ReadBack = Callable[[Mapping[str, Any], str], str]
+
 ToolHandler = Callable[[Mapping[str, Any], ToolContext], Awaitable[ToolAnswer]]
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. ``parameters`` is a JSON schema object; ``fallback`` is spoken when the tool fails."""
+    """One tool. ``parameters`` is a JSON schema object; ``fallback`` is spoken when the tool fails. With ``read_back``
+    it runs only after the caller has agreed, by voice, to what that says."""
 
     name: str
     description: str
@@ -53,4 +58,5 @@ class Tool:
     read_only: bool = True
     identity: IdentityLevel = IdentityLevel.NONE
     model_callable: bool = True
+    read_back: ReadBack | None = None
     tags: frozenset[str] = field(default_factory=frozenset)

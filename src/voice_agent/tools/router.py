@@ -1,10 +1,11 @@
 """Runs tool calls: the one place where a tool's declaration is enforced, whatever a language model asks for.
 
 Every call gets exactly one ``ToolResult``; nothing but cancellation leaves ``run``. In this order: the tool must exist
-and be callable by the asker, the caller's identity must suffice, the arguments must fit the schema, the tool's circuit
-breaker must admit the call. Then the handler runs inside the tool's time budget; reads are tried again after an
-exponential backoff with full jitter while the budget lasts, writes never. A business answer ("no such order") is a
-success for the breaker. Who the caller is comes from ``ToolContext`` only.
+and be callable by the asker, the caller's identity must suffice, the arguments must fit the schema, the caller must
+have agreed where the tool asks for that, the tool's circuit breaker must admit the call. Then the handler runs inside
+the tool's time budget; reads are tried again after an exponential backoff with full jitter while the budget lasts,
+writes never. A business answer ("no such order") is a success for the breaker. Who the caller is comes from
+``ToolContext`` only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import structlog
 from voice_agent.clock import Clock
 from voice_agent.config import ToolSettings
 from voice_agent.errors import BugError, ProviderError
-from voice_agent.models import ToolCall, ToolResult, ToolStatus
+from voice_agent.models import CONFIRMATION_REQUIRED, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.circuit_breaker import BreakerState, CircuitBreaker
 from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.registry import ToolRegistry
@@ -56,19 +57,22 @@ class ToolRouter:
         """The breaker of every tool that has been called."""
         return {name: breaker.state for name, breaker in self._breakers.items()}
 
-    async def run(self, call: ToolCall, context: ToolContext, *, by_model: bool = True) -> ToolResult:
-        """Runs one call. ``by_model=False`` is for calls our own code makes: it may use every tool.
+    async def run(
+        self, call: ToolCall, context: ToolContext, *, by_model: bool = True, confirmed: bool = False
+    ) -> ToolResult:
+        """Runs one call. ``by_model=False`` is for calls our own code makes: it may use every tool. ``confirmed``: the
+        caller has agreed to exactly this call.
 
         Cancellation is safe for the router: the call then counts neither as success nor as failure.
         """
         started_s = self._clock.now()
-        result = await self._run(call, context, by_model)
+        result = await self._run(call, context, by_model, confirmed)
         duration_ms = (self._clock.now() - started_s) * 1000
         return ToolResult(
             call.call_id, call.name, result.status, result.data, result.reason, result.spoken, duration_ms
         )
 
-    async def _run(self, call: ToolCall, context: ToolContext, by_model: bool) -> ToolResult:
+    async def _run(self, call: ToolCall, context: ToolContext, by_model: bool, confirmed: bool) -> ToolResult:
         tool = self._registry.find(call.name)
         if tool is None or (by_model and not tool.model_callable):
             known = ", ".join(t.name for t in self._registry if t.model_callable)
@@ -79,6 +83,10 @@ class ToolRouter:
         arguments, problem = self._arguments(tool, call.arguments)
         if problem:
             return _refused(call, ToolStatus.INVALID, "bad_arguments", problem)
+        if tool.read_back is not None and not confirmed:
+            message = "The caller must agree first. The question is being asked; do not ask it yourself."
+            asked = tool.read_back(arguments, context.locale)
+            return _refused(call, ToolStatus.DENIED, CONFIRMATION_REQUIRED, message, spoken=asked)
         permit = self._breaker(tool.name).admit()
         if permit is None:
             return _failed(call, tool, "breaker_open")
@@ -180,8 +188,8 @@ def _log_failure(tool: Tool, context: ToolContext, error: Exception, attempt: in
     )
 
 
-def _refused(call: ToolCall, status: ToolStatus, reason: str, message: str) -> ToolResult:
-    return ToolResult(call.call_id, call.name, status, {"error": message}, reason)
+def _refused(call: ToolCall, status: ToolStatus, reason: str, message: str, *, spoken: str = "") -> ToolResult:
+    return ToolResult(call.call_id, call.name, status, {"error": message}, reason, spoken)
 
 
 def _failed(call: ToolCall, tool: Tool, reason: str) -> ToolResult:

@@ -87,6 +87,8 @@ PROFILE = LocaleProfile(
     ),
     stop_words=frozenset("توقف|انتظر|لا|عفوا|عفواً|كفى|إلغاء".split("|")),
     yes_no_words=frozenset("نعم|لا|أيوه|ايوه|شكرا|شكراً|تمام|صحيح|بالضبط|طيب".split("|")),
+    agreements=frozenset("نعم|أجل|ايوه|أيوة|صحيح|موافق|تمام|طبعا|بالتأكيد|تفضل|أكيد".split("|")),
+    refusals=frozenset("لا|ليس|انتظر|توقف|خطأ|لكن|ربما|غير|كلا|بعدين".split("|")),
     digit_words=frozenset("صفر|واحد|اثنان|اثنين|ثلاثة|أربعة|خمسة|ستة|سبعة|ثمانية|تسعة|عشرة|مئة|ألف".split("|")),
     turn_words=_TURN_WORDS,
 )

@@ -217,6 +217,18 @@ PROFILE = LocaleProfile(
         "yes|yeah|yep|yup|sure|please|okay|ok|no|nope|nah|thanks|thank|you|correct|right|exactly|absolutely|definitely|"
         "not|of|course|alright|fine|do|that's|it|go|ahead".split("|")
     ),
+    agreements=frozenset(
+        (
+            "yes|yeah|yep|yup|yes please|sure|correct|that's right|that is right|right|exactly|go ahead|please do|"
+            "do it|of course|absolutely|definitely|okay|ok|i agree|i confirm|confirmed|fine"
+        ).split("|")
+    ),
+    refusals=frozenset(
+        (
+            "no|nope|nah|not|don't|do not|never|stop|wait|wrong|never mind|nevermind|hold on|hang on|leave it|"
+            "rather not|forget it|isn't|i'm not sure|maybe|but|instead|other one|different"
+        ).split("|")
+    ),
     digit_words=frozenset(
         "zero|oh|o|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"
         "seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|double|"

@@ -131,6 +131,15 @@ PROFILE = LocaleProfile(
     yes_no_words=frozenset(
         "oui|ouais|non|merci|d'accord|s'il|vous|plaît|exact|exactement|bien|sûr|c'est|ça".split("|")
     ),
+    agreements=frozenset(
+        (
+            "oui|ouais|d'accord|exact|exactement|c'est ça|c'est bien ça|allez y|bien sûr|tout à fait|correct|"
+            "je confirme|oui s'il vous plaît"
+        ).split("|")
+    ),
+    refusals=frozenset(
+        "non|pas|attendez|attends|stop|arrêtez|jamais|laissez tomber|mais|plutôt|autre|peut être".split("|")
+    ),
     digit_words=frozenset("zéro|un|deux|trois|quatre|cinq|six|sept|huit|neuf|dix|cent|mille|double".split("|")),
     turn_words=_TURN_WORDS,
 )

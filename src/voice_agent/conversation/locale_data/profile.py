@@ -41,9 +41,10 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class LocaleProfile:
-    """One row. ``tag`` is a BCP 47 tag; word sets are lower case, without punctuation. ``backchannels`` (and ``farewells``,
-    while the call ends) are words and phrases of a listener who leaves the floor to the agent; ``stop_words`` take it.
-    Text of a prompt between ``<must-hear>`` and ``</must-hear>`` is spoken to its end, whatever the caller says."""
+    """One row. ``tag`` is a BCP 47 tag; word sets are lower case, without punctuation. ``backchannels`` (and
+    ``farewells``, while the call ends) are words and phrases of a listener who leaves the floor to the agent;
+    ``stop_words`` take it. ``agreements`` and ``refusals`` answer "is that right?", before something is changed. Text
+    of a prompt between ``<must-hear>`` and ``</must-hear>`` is spoken to its end, whatever the caller says."""
 
     tag: str
     name: str
@@ -58,5 +59,7 @@ class LocaleProfile:
     stop_words: frozenset[str]
     farewells: frozenset[str]
     yes_no_words: frozenset[str]
+    agreements: frozenset[str]
+    refusals: frozenset[str]
     digit_words: frozenset[str]
     turn_words: TurnWords

@@ -122,6 +122,17 @@ PROFILE = LocaleProfile(
     ),
     stop_words=frozenset("para|espere|espera|basta|no|perdón|perdone|oiga|cancelar".split("|")),
     yes_no_words=frozenset("sí|si|no|claro|vale|gracias|por|favor|correcto|exacto|de|acuerdo|eso|es".split("|")),
+    agreements=frozenset(
+        (
+            "sí|si|claro|vale|correcto|exacto|eso es|adelante|hágalo|de acuerdo|por supuesto|confirmo|está bien|"
+            "sí por favor"
+        ).split("|")
+    ),
+    refusals=frozenset(
+        (
+            "no|espere|espera|pare|para|mal|nunca|todavía no|mejor no|déjelo|olvídelo|pero|otro|otra|quizás|tal vez"
+        ).split("|")
+    ),
     digit_words=frozenset("cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|cien|mil|doble".split("|")),
     turn_words=_TURN_WORDS,
 )

@@ -25,7 +25,7 @@ from voice_agent.conversation.machine.decisions import Decisions
 from voice_agent.conversation.machine.reply import AgentReply
 from voice_agent.conversation.machine.timers import Timer
 from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState, CallState
-from voice_agent.models import CallOutcome, PolicyReason, ToolStatus
+from voice_agent.models import CONFIRMATION_REQUIRED, CallOutcome, PolicyReason, ToolCall, ToolStatus
 
 ReplyEvent = (
     LlmStarted
@@ -60,8 +60,7 @@ class AgentSide:
 
     def handle(self, event: ReplyEvent, now: float) -> None:
         ctx = self._ctx
-        if isinstance(event, ToolReturned):
-            self._keep_result(event)
+        asked = self._keep_result(event) if isinstance(event, ToolReturned) else None
         reply = ctx.reply
         if event.reply_id == ctx.acknowledging and isinstance(event, ReplyFinished | ReplyFailed):
             ctx.acknowledging = None
@@ -79,7 +78,7 @@ class AgentSide:
                 if event.writes:
                     reply.writing.add(event.tool_call.call_id)
             case ToolReturned():
-                self._tool_returned(event, reply, now)
+                self._tool_returned(event, asked, reply, now)
             case SynthesisBegan():
                 self._began(reply)
             case FillerSpoken():
@@ -153,18 +152,22 @@ class AgentSide:
             ctx.drop_reply(CancelReason.TIMEOUT)
             self._decisions.failed(ctx.locale.prompts.timeout, now)
 
-    def _keep_result(self, event: ToolReturned) -> None:
+    def _keep_result(self, event: ToolReturned) -> ToolCall | None:
+        """The call that the result belongs to."""
         call = self._ctx.open_calls.pop(event.result.call_id, None)
         if call is not None:
             self._ctx.history.add_tool(call, event.result)
+        return call
 
-    def _tool_returned(self, event: ToolReturned, reply: AgentReply, now: float) -> None:
+    def _tool_returned(self, event: ToolReturned, asked: ToolCall | None, reply: AgentReply, now: float) -> None:
         ctx = self._ctx
         result = event.result
         reply.writing.discard(result.call_id)
         reply.calling.discard(result.call_id)
         if result.status is ToolStatus.DENIED and result.reason == "identity_required" and not ctx.verified:
             self._decisions.ask_secret(reply.turn_id)
+        elif result.status is ToolStatus.DENIED and result.reason == CONFIRMATION_REQUIRED and asked is not None:
+            self._decisions.ask_agreement(reply.turn_id, asked, result.spoken)
         elif result.status is ToolStatus.FAILED:
             ctx.failures += 1
             reply.tool_failed = True

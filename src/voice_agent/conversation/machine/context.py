@@ -50,6 +50,8 @@ from voice_agent.models import (
 
 _NO_CALL = CallId("")
 NEVER = float("-inf")
+# Of a question's words: people answer one before its last word, having heard what matters.
+_MOSTLY = 0.8
 
 
 @dataclass(slots=True)
@@ -150,6 +152,7 @@ class CallContext:
     held_events: list[ToolStarted | ToolReturned] = field(default_factory=list)
     deciding: TurnId | None = None
     checking_secret: bool = False
+    confirming: ToolCall | None = None
     reply: AgentReply | None = None
     failures: int = 0
     turns_taken: int = 0
@@ -230,16 +233,17 @@ class CallContext:
         self.emit(Say(reply.reply_id, segments, purpose, interruptible))
         self._hold_if_contested(reply)
 
-    def start_reply(self, turn_id: TurnId, *, lead_in: str = "") -> None:
-        """Let the language model answer the dialogue so far; a draft of that answer is taken up."""
+    def start_reply(self, turn_id: TurnId, *, lead_in: str = "", confirmed: ToolCall | None = None) -> None:
+        """Let the language model answer the dialogue so far; a draft of that answer is taken up. ``confirmed`` runs
+        first."""
         draft = self.draft
-        if draft is not None and draft.turn_id == turn_id and draft.reply is not None and not lead_in:
+        if draft is not None and draft.turn_id == turn_id and draft.reply is not None and not lead_in and not confirmed:
             self.draft = None
             self.held_events = draft.tool_events
             self._take_up(draft.reply)
             return
         reply = self._begin_reply(Purpose.ANSWER, turn_id, interruptible=True, then_end=None)
-        self.emit(StartReply(reply.reply_id, turn_id, self.waiting_for, self.verified, lead_in))
+        self.emit(StartReply(reply.reply_id, turn_id, self.waiting_for, self.verified, lead_in, confirmed=confirmed))
         self._hold_if_contested(reply)
 
     def _take_up(self, reply: AgentReply) -> None:
@@ -306,6 +310,8 @@ class CallContext:
         self.move_agent(AgentTrigger.STOP)
 
     def remember(self, reply: AgentReply, heard_text: str, *, interrupted: bool, confidence: float = 1.0) -> None:
+        if reply.purpose is Purpose.CONFIRM and interrupted and not _mostly_heard(heard_text, reply.full_text()):
+            self.confirming = None  # nobody agrees to what they have not heard
         aside = reply.purpose is Purpose.ASK_SECRET
         self.history.add_agent(heard_text, interrupted=interrupted, confidence=confidence, aside=aside)
         self.said, self.said_at = heard_text or self.said, self.now
@@ -355,3 +361,7 @@ class CallContext:
         self.turn = None
         self.move_call(CallTrigger.END)
         self.emit(EndCall(outcome, reason))
+
+
+def _mostly_heard(heard: str, whole: str) -> bool:
+    return len(heard.split()) >= _MOSTLY * len(whole.split())

@@ -12,6 +12,7 @@ from voice_agent.conversation.commands import (
     Purpose,
     Understand,
 )
+from voice_agent.conversation.confirmation import Agreement, agreement
 from voice_agent.conversation.endpointing import words_of
 from voice_agent.conversation.events import SecretChecked, Stage, StageFailed, TransferFinished, TurnUnderstood
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
@@ -26,6 +27,7 @@ from voice_agent.models import (
     PolicyDecision,
     PolicyReason,
     SecretOutcome,
+    ToolCall,
     TurnId,
 )
 
@@ -102,6 +104,8 @@ class Decisions:
     def _act(self, turn_id: TurnId, decision: PolicyDecision, now: float) -> None:
         ctx = self._ctx
         prompts = ctx.locale.prompts
+        if decision.action is not PolicyAction.CONTINUE:
+            ctx.confirming = None
         if decision.action is PolicyAction.BLOCK:
             text = prompts.abuse if decision.reason is PolicyReason.ABUSE else prompts.blocked
             ctx.say(text, Purpose.REFUSAL, turn_id=turn_id)
@@ -115,7 +119,23 @@ class Decisions:
             ctx.say(prompts.ask_pin_again, Purpose.ASK_SECRET, turn_id=turn_id)
         else:  # while a PIN is awaited the caller may ask something else; the digits may still come after that
             ctx.secret.misses = _ASKS_TO_REPEAT_PIN_AT_MOST
-            ctx.start_reply(turn_id)
+            ctx.start_reply(turn_id, confirmed=self._agreed())
+
+    # Agreement
+
+    def ask_agreement(self, turn_id: TurnId | None, call: ToolCall, question: str) -> None:
+        """A tool changes something: read back what, and run exactly that call once the caller says yes."""
+        self._ctx.say((question,), Purpose.CONFIRM, turn_id=turn_id)
+        self._ctx.confirming = call
+
+    def _agreed(self) -> ToolCall | None:
+        """The call that the caller's newest words agree to. Whatever they say, the question is settled by it."""
+        ctx = self._ctx
+        asked, ctx.confirming = ctx.confirming, None
+        newest = ctx.history.requests()[-1:]
+        if asked is None or not newest or agreement(newest[0], ctx.locale) is not Agreement.YES:
+            return None
+        return ToolCall(f"{asked.call_id}-agreed", asked.name, asked.arguments)
 
     def _is_short_remark(self) -> bool:
         ctx = self._ctx

@@ -8,8 +8,8 @@ saves the model's and the synthesiser's time, and a wrong one costs a request. R
 1. Before the commit nothing of a draft is heard, and only tools that read run for it; what they bring takes effect at
    the commit.
 2. The meanings of the turn are looked for at the same time; a policy that wants something else than an answer wins.
-3. No draft is made while a secret is collected, over the agent's own words ("okay" included: there is one playout), or
-   for a turn that waits for more words.
+3. No draft is made while a secret is collected or an agreement is waited for, over the agent's own words ("okay"
+   included: there is one playout), or for a turn that waits for more words.
 4. At most ``drafts_per_turn``: a caller who keeps going on costs no more than that.
 """
 
@@ -48,4 +48,5 @@ class Speculation:
         listening = listening and ctx.acknowledging is None
         secret = ctx.secret.collecting or ctx.checking_secret or turn.secret_digits > 0
         turns_left = ctx.turns_taken < ctx.settings.max_turns
-        return listening and turns_left and not secret and not turn.contest and not turn.keys and bool(turn.full_text())
+        free = listening and turns_left and ctx.confirming is None
+        return free and not secret and not turn.contest and not turn.keys and bool(turn.full_text())

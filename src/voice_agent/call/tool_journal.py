@@ -1,0 +1,134 @@
+"""One call's tool calls: each has one beginning and exactly one end in the log, whatever becomes of the reply that asked.
+
+Rules:
+
+1. A tool runs in a task of the call, not of the reply: an interruption ends the waiting, not the work. Its result enters
+   the history all the same, so that the next turn knows of it.
+2. What changes something runs once. The same call again, with the same arguments, gets the first result; a tool that needs
+   the caller's agreement runs once for each time the caller agrees. Its idempotency key says the same to the far side.
+3. At the end of the call what only reads is given up; what changes something may finish within ``FINISH_LIMIT_S``. Either
+   way the log says how it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from voice_agent.conversation.events import ToolReturned, ToolStarted
+from voice_agent.models import ReplyId, ToolCall, ToolResult, ToolStatus
+from voice_agent.tools.base import Tool, ToolContext
+from voice_agent.tools.registry import ToolRegistry
+from voice_agent.tools.router import ToolRouter
+
+FINISH_LIMIT_S = 2.0
+
+Start = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+
+
+class ToolJournal:
+    """Shared by the replies of one call. ``start`` runs a task for as long as the call lasts."""
+
+    def __init__(
+        self,
+        registry: ToolRegistry,
+        router: ToolRouter,
+        post: Callable[[ToolStarted | ToolReturned], None],
+        start: Start,
+    ) -> None:
+        self._registry = registry
+        self._router = router
+        self._post = post
+        self._start = start
+        self._under_way: dict[asyncio.Task[None], tuple[ReplyId, ToolCall, bool]] = {}
+        self._done: dict[str, asyncio.Future[ToolResult]] = {}
+        self._agreements = 0
+
+    def writes(self, tool_name: str) -> bool:
+        """Whether the tool changes something; one that does not exist changes nothing."""
+        tool = self._registry.find(tool_name)
+        return tool is not None and not tool.read_only
+
+    async def run(
+        self, reply_id: ReplyId, call: ToolCall, context: ToolContext, *, confirmed: bool = False
+    ) -> ToolResult:
+        """The result of one call. Cancelling ends the waiting for it only."""
+        tool = self._registry.find(call.name)
+        key = self._key(tool, call, context, confirmed)
+        future = self._done.get(key) if key else None
+        self._post(ToolStarted(reply_id, call, self.writes(call.name)))
+        if future is not None:
+            first = await asyncio.shield(future)
+            result = replace(first, call_id=call.call_id)
+            self._post(ToolReturned(reply_id, result))
+            return result
+        future = asyncio.get_running_loop().create_future()
+        if key:
+            self._done[key] = future
+        work = self._work(reply_id, call, replace(context, idempotency_key=key), confirmed, future)
+        task = self._start(work, f"tool-{call.name}")
+        self._under_way[task] = (reply_id, call, self.writes(call.name))
+        task.add_done_callback(lambda done: self._under_way.pop(done, None))
+        return await asyncio.shield(future)
+
+    async def finish(self) -> None:
+        """The call is over: waits for what changes something, within limits. ``abandon`` comes after it."""
+        writing = {task for task, (_, _, writes) in self._under_way.items() if writes}
+        if writing:
+            await asyncio.wait(writing, timeout=FINISH_LIMIT_S)
+
+    def abandon(self) -> None:
+        """Gives up what is still under way, and says so in the log."""
+        for task, (reply_id, call, _) in tuple(self._under_way.items()):
+            task.cancel()
+            self._post(
+                ToolReturned(reply_id, ToolResult(call.call_id, call.name, ToolStatus.FAILED, reason="call_ended"))
+            )
+        self._under_way.clear()
+
+    async def _work(
+        self,
+        reply_id: ReplyId,
+        call: ToolCall,
+        context: ToolContext,
+        confirmed: bool,
+        future: asyncio.Future[ToolResult],
+    ) -> None:
+        try:
+            result = await self._router.run(call, context, confirmed=confirmed)
+        except BaseException:
+            future.cancel()
+            raise
+        if not _took_effect(result):
+            self._done = {key: kept for key, kept in self._done.items() if kept is not future}
+        self._under_way = {task: what for task, what in self._under_way.items() if what[1] is not call}
+        self._post(ToolReturned(reply_id, result))
+        if not future.done():
+            future.set_result(result)
+
+    def _key(self, tool: Tool | None, call: ToolCall, context: ToolContext, confirmed: bool) -> str:
+        """Names the change that this call makes; empty for what changes nothing, or does not run."""
+        if tool is None or tool.read_only or (tool.read_back is not None and not confirmed):
+            return ""
+        if tool.read_back is not None:
+            self._agreements += 1
+        agreement = self._agreements if tool.read_back is not None else 0
+        parts = (context.call_id, call.name, _canonical(call.arguments), str(agreement))
+        return hashlib.sha256("\x00".join(parts).encode(errors="replace")).hexdigest()[:32]
+
+
+def _took_effect(result: ToolResult) -> bool:
+    """Whether the change was made, or may have been: an answer that got lost counts as made."""
+    return result.status is ToolStatus.OK or (result.status is ToolStatus.FAILED and result.reason != "breaker_open")
+
+
+def _canonical(arguments: str) -> str:
+    try:
+        return orjson.dumps(orjson.loads(arguments), option=orjson.OPT_SORT_KEYS).decode()
+    except (ValueError, TypeError):
+        return arguments

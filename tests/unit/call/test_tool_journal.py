@@ -1,0 +1,194 @@
+"""What a call's tools do, and what the log says of it, whatever becomes of the replies that asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+from tests.unit.call.scripted import Caller, World, answer
+from tests.virtual_time import run_virtual
+
+from voice_agent.models import Role, ToolCall, ToolStatus
+from voice_agent.providers.llm.base import LlmFinished, ToolCallRequested
+from voice_agent.tools.base import Tool, ToolAnswer, ToolContext
+
+
+class Ledger:
+    """The far side of a tool: what it was told to change, with which key."""
+
+    def __init__(self, takes_s: float = 0.0) -> None:
+        self.changes: list[tuple[dict[str, Any], str]] = []
+        self._takes_s = takes_s
+
+    async def handle(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        await asyncio.sleep(self._takes_s)
+        self.changes.append((dict(arguments), context.idempotency_key))
+        return ToolAnswer({"done": True})
+
+    def tool(self, *, read_only: bool = False, asks: bool = False) -> Tool:
+        return Tool(
+            name="cancel_order",
+            description="Cancels an order.",
+            parameters={
+                "type": "object",
+                "properties": {"order_id": {"type": "string"}},
+                "additionalProperties": False,
+            },
+            handler=self.handle,
+            fallback="I can't cancel it.",
+            read_only=read_only,
+            timeout_s=5.0,
+            read_back=(lambda a, locale: f"Shall I cancel order {a['order_id']}?") if asks else None,
+        )
+
+
+def wants(*orders: str, call_id: str = "c") -> list[Any]:
+    calls = [ToolCall(f"{call_id}{n}", "cancel_order", json.dumps({"order_id": o})) for n, o in enumerate(orders)]
+    return [*(ToolCallRequested(call) for call in calls), LlmFinished()]
+
+
+def call(scene: Callable[[Caller], Awaitable[None]], world: World, *tools: Tool) -> Caller:
+    async def go() -> Caller:
+        caller = Caller(world, *tools)
+        await scene(caller)
+        if not caller.running.done():
+            await caller.hangs_up()
+        return caller
+
+    return run_virtual(go())
+
+
+def turns(*texts: str, then_s: float = 4.0) -> Callable[[Caller], Awaitable[None]]:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        for text in texts:
+            await caller.says(text, then_s=then_s)
+
+    return scene
+
+
+def ends(caller: Caller) -> list[tuple[str, str]]:
+    entries = [record.entry for record in caller.records if record.entry.name == "tool_result"]
+    return [(entry.result.call_id, entry.result.status.value) for entry in entries]
+
+
+# Once, and no more
+
+
+def test_the_same_change_asked_twice_in_one_breath_is_made_once() -> None:
+    ledger = Ledger()
+    caller = call(turns("Cancel it"), World(rounds=[wants("83102", "83102"), answer("Done.")]), ledger.tool())
+    assert [change for change, _ in ledger.changes] == [{"order_id": "83102"}]
+    assert ends(caller) == [("c0", "ok"), ("c1", "ok")]
+
+
+def test_a_model_that_repeats_a_change_on_a_later_turn_gets_the_first_result() -> None:
+    ledger = Ledger()
+    rounds = [wants("83102"), answer("Done."), wants("83102", call_id="d"), answer("Done already.")]
+    caller = call(turns("Cancel it", "thanks a lot for that"), World(rounds=rounds), ledger.tool())
+    assert len(ledger.changes) == 1
+    assert ends(caller) == [("c0", "ok"), ("d0", "ok")]
+
+
+def test_other_arguments_are_another_change_with_another_key() -> None:
+    ledger = Ledger()
+    call(turns("Cancel both"), World(rounds=[wants("83102", "83117"), answer("Done.")]), ledger.tool())
+    keys = [key for _, key in ledger.changes]
+    assert len(set(keys)) == 2
+    assert all(len(key) == 32 for key in keys)
+
+
+def test_reads_are_repeated_freely_and_carry_no_key() -> None:
+    ledger = Ledger()
+    call(turns("Look"), World(rounds=[wants("1", "1"), answer("There.")]), ledger.tool(read_only=True))
+    assert [key for _, key in ledger.changes] == ["", ""]
+
+
+# Interruptions
+
+
+def test_a_read_goes_on_behind_an_interruption_and_is_known_on_the_next_turn() -> None:
+    ledger = Ledger(takes_s=1.5)
+
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Look it up")
+        await caller.until("tool_call")
+        await caller.says("Wait, what is your return policy?", then_s=4.0)
+
+    rounds = [wants("83102"), answer("Within thirty days."), answer("Within thirty days.")]
+    caller = call(scene, World(rounds=rounds), ledger.tool(read_only=True))
+    assert ends(caller) == [("c0", "ok")]
+    told = [m.tool_result.call_id for m in caller.session._machine.messages() if m.role is Role.TOOL and m.tool_result]
+    assert told == ["c0"]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_tool_under_way_when_the_caller_hangs_up_has_its_end_in_the_log(read_only: bool) -> None:
+    ledger = Ledger(takes_s=1.0)
+
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Cancel it")
+        await caller.until("tool_call")
+        await caller.hangs_up()
+
+    caller = call(scene, World(rounds=[wants("83102")]), ledger.tool(read_only=read_only))
+    names = caller.names()
+    assert names.count("tool_call") == names.count("tool_result") == 1
+    assert ends(caller) == [("c0", "failed" if read_only else "ok")]
+    assert len(ledger.changes) == (0 if read_only else 1)
+
+
+# Agreement
+
+
+def test_nothing_is_changed_before_the_caller_has_agreed_and_then_exactly_that() -> None:
+    ledger = Ledger()
+    world = World(rounds=[wants("83102"), answer("It is cancelled.")])
+    caller = call(turns("Cancel order 83102", "Yes, please.", then_s=5.0), world, ledger.tool(asks=True))
+    said = [r.entry.segments for r in caller.records if r.entry.name == "say" and r.entry.purpose == "confirm"]
+    assert said == [("Shall I cancel order 83102?",)]
+    assert [change for change, _ in ledger.changes] == [{"order_id": "83102"}]
+    assert ends(caller) == [("c0", "denied"), ("c0-agreed", "ok")]
+    newest = caller.world.requests[-1].messages[-1]
+    assert newest.tool_result is not None
+    assert newest.tool_result.status is ToolStatus.OK
+
+
+@pytest.mark.parametrize("reply", ["No, leave it.", "What does that cost?", "Actually, cancel the other one instead"])
+def test_without_a_yes_nothing_is_changed(reply: str) -> None:
+    ledger = Ledger()
+    world = World(rounds=[wants("83102"), answer("All right.")])
+    call(turns("Cancel order 83102", reply, then_s=5.0), world, ledger.tool(asks=True))
+    assert ledger.changes == []
+
+
+def test_an_agreement_counts_once() -> None:
+    ledger = Ledger()
+    rounds = [wants("83102"), wants("83117", call_id="d"), answer("All right.")]
+    caller = call(
+        turns("Cancel order 83102", "Yes.", "thanks", then_s=5.0), World(rounds=rounds), ledger.tool(asks=True)
+    )
+    assert [change for change, _ in ledger.changes] == [{"order_id": "83102"}]
+    assert ("d0", "denied") in ends(caller)
+
+
+def test_a_question_that_was_cut_short_cannot_be_agreed_to() -> None:
+    ledger = Ledger()
+
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Cancel order 83102")
+        while caller.names().count("playout_started") < 2:
+            await caller.listens(0.1)
+        await caller.says("hello can you hear me", then_s=5.0)
+        await caller.says("yes", then_s=5.0)
+
+    world = World(rounds=[wants("83102"), answer("Yes, I can."), answer("Good.")], speech_s=6.0)
+    caller = call(scene, world, ledger.tool(asks=True))
+    assert "barge_in" in caller.names()
+    assert ledger.changes == []
