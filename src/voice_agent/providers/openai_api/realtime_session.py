@@ -39,6 +39,7 @@ _SESSION_MAX_S: Final = 50 * 60.0  # the vendor's limit is 60 minutes; a reading
 _IDLE_MAX: Final = 32  # sessions kept for the next sentence
 _WARM_CONNECT_S: Final = 4.0  # nobody waits for a session that is opened ahead
 _CLOSE_S: Final = 1.0
+_FAREWELL_S: Final = 0.02  # leaving may take this long; then the connection is cut, which stops a vendor that hangs too
 
 _AUDIO: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
 _WORDS: Final = frozenset({"response.output_audio_transcript.delta", "response.audio_transcript.delta"})
@@ -87,7 +88,7 @@ class RealtimeSession:
                 while (await session._next())["type"] != "session.updated":
                     pass
         except BaseException as error:
-            account.web.spawn(session.end(), "realtime-end")
+            session.drop()
             if isinstance(error, TimeoutError):
                 raise transport_error(account.peer, error, connect_s) from None
             raise
@@ -132,15 +133,23 @@ class RealtimeSession:
                 return
 
     async def end(self) -> None:
-        """Cancels a reading under way and closes; returns when the vendor has agreed, or after a second."""
+        """Cancels a reading under way and closes; the vendor's farewell is waited for a little. Nothing of the connection is
+        left afterwards, also where this is cancelled."""
         from websockets.exceptions import ConnectionClosed
 
         try:
-            if self._reading:
-                await self._socket.send('{"type":"response.cancel"}')
-        except ConnectionClosed:
+            async with asyncio.timeout(_FAREWELL_S):
+                if self._reading:
+                    await self._socket.send('{"type":"response.cancel"}')
+                await self._socket.close()
+        except (TimeoutError, ConnectionClosed):
             pass
-        await self._socket.close()
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """Closes the connection without a word."""
+        self._socket.transport.abort()
 
     async def _send(self, event: Mapping[str, Any]) -> None:
         from websockets.exceptions import ConnectionClosed
@@ -249,6 +258,7 @@ class RealtimeSessions:
         self._account = account
         self._settings = settings
         self._idle: list[RealtimeSession] = []
+        self._ending: set[RealtimeSession] = set()
         account.web.on_close(self._close)
 
     async def take(self) -> tuple[RealtimeSession, bool]:
@@ -264,7 +274,7 @@ class RealtimeSessions:
         if session.usable and len(self._idle) < _IDLE_MAX:
             self._idle.append(session)
             return
-        self._account.web.spawn(session.end(), "realtime-end")
+        self._end(session)
         self._sort_out()
         if not self._idle:
             self._account.web.spawn(self._warm_again(), "realtime-warm")
@@ -273,7 +283,8 @@ class RealtimeSessions:
         """Opens a session unless one waits. Raises ``ProviderError``."""
         self._sort_out()
         if not self._idle:
-            self._idle.append(await RealtimeSession.open(self._account, self._settings, _WARM_CONNECT_S))
+            session = await RealtimeSession.open(self._account, self._settings, _WARM_CONNECT_S)
+            self._idle.append(session)  # another list by now, perhaps
 
     async def _warm_again(self) -> None:
         try:
@@ -286,13 +297,23 @@ class RealtimeSessions:
         usable = [session for session in self._idle if session.usable]
         for session in self._idle:
             if session not in usable:
-                self._account.web.spawn(session.end(), "realtime-end")
+                self._end(session)
         self._idle = usable
+
+    def _end(self, session: RealtimeSession) -> None:
+        async def end() -> None:
+            await session.end()
+            self._ending.discard(session)
+
+        self._ending.add(session)
+        self._account.web.spawn(end(), "realtime-end")
 
     async def _close(self) -> None:
         idle, self._idle = self._idle, []
         for session in idle:
             await session.end()
+        for session in self._ending:  # the tasks that end them may be cancelled before they begin
+            session.drop()
 
 
 def is_lost(error: ProviderError) -> bool:
