@@ -6,8 +6,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 
 import pytest
+from tests.contract.hosted import hosted
 
 from voice_agent.models import Message, OpenQuestion, Role, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder, default_cache_dir
@@ -33,7 +35,11 @@ async def builtin() -> AsyncIterator[LanguageModel]:
     await pool.close()
 
 
-MODELS: dict[str, Callable[[], AbstractAsyncContextManager[LanguageModel]]] = {"builtin": builtin}
+MODELS: dict[str, Callable[[], AbstractAsyncContextManager[LanguageModel]]] = {
+    "builtin": builtin,
+    "openai": partial(hosted, "llm", "openai"),
+    "compatible": partial(hosted, "llm", "compatible"),
+}
 
 SYSTEM = Message(Role.SYSTEM, "You are a shop's telephone assistant. Use the tools for orders. Answer in one sentence.")
 GREETING = Message(Role.AGENT, "Hello, how can I help you?")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from tests.contract.hosted import hosted
 
 from voice_agent.audio.frames import dbfs, peak, rms
 from voice_agent.clock import LoopClock
@@ -63,6 +65,9 @@ SYNTHESIZERS: dict[str, Callable[[], AbstractAsyncContextManager[SpeechSynthesiz
     "local": local,
     "chain": chain,
     "cached": cached,
+    "openai": partial(hosted, "tts", "openai"),
+    "openai_realtime": partial(hosted, "tts", "openai_realtime"),
+    "compatible": partial(hosted, "tts", "compatible"),
 }
 
 

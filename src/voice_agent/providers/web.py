@@ -25,6 +25,7 @@ MAX_CONNECTIONS = 1000
 # connection for the next request; whoever is slower is read to the end in the background, or given up.
 _CLOSING_BYTES_S = 0.01
 _CLOSING_BYTES_LATE_S = 1.0
+_BACKGROUND_S = 0.25
 
 _HEADERS = {"accept-encoding": "identity", "user-agent": "voice-agent"}  # a compressed stream arrives in lumps
 
@@ -126,10 +127,13 @@ class WebClient:
             log.warning("background work for a provider failed", task=task.get_name(), error_type=type(error).__name__)
 
     async def aclose(self) -> None:
-        tasks = list(self._tasks)
+        """Closes everything. Background work has a quarter of a second to end by itself."""
+        await asyncio.gather(*(closer() for closer in self._closers), return_exceptions=True)
+        if tasks := list(self._tasks):
+            await asyncio.wait(tasks, timeout=_BACKGROUND_S)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, *(closer() for closer in self._closers), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
 
