@@ -287,6 +287,8 @@ _SYMBOLS: Final = {
 
 def _abbreviation(found: re.Match[str], style: Style) -> str:
     word = found.group()
+    if word.isupper() and word.count(".") > 1:  # the letters of a code, already set apart
+        return word
     spoken = _ABBREVIATIONS[word.lower()]
     ends = word.endswith(".") and re.match(r"\s*$|\s+[A-Z]", found.string[found.end() :])
     at_end = not found.string[found.end() :].strip()
@@ -308,7 +310,7 @@ def _rule(pattern: str, make: Callable[[re.Match[str], Style], str], flags: int 
 _KEYS: Final = (
     r"\b((?:(?:orders?|reference|ref\.?|tracking|ticket|invoice|account|confirmation|case|booking|serial|parcel|return|"
     r"model|code|PIN|passcode|phone|extension|ext\.?|flight|gate|room|zip)(?: (?:number|code|no\.?|id))?|number|no\.|#)"
-    r"(?: is| are|:)?\s*#?\s*)"
+    r"(?: is\b| are\b|:)?\s*#?\s*)"
 )
 _RULES: Final[tuple[Rule, ...]] = (
     _rule(r"[\w.+-]*\w@\w[\w-]*(?:\.\w[\w-]*)+", lambda found, _: _address(found.group())),
