@@ -99,7 +99,7 @@ def _check_answered(open_calls: set[str], where: str) -> None:
 
 def request_of(messages: Sequence[ChatMessage], tools: Sequence[OfferedTool], locale: str) -> LlmRequest:
     """The request as our own models take it. ``messages`` have been checked."""
-    dialogue = tuple(_messages(messages))
+    dialogue = tuple(_messages(messages, locale))
     asked = next((message.text for message in reversed(dialogue) if message.role is Role.AGENT and message.text), "")
     return LlmRequest(
         dialogue,
@@ -112,12 +112,12 @@ def request_of(messages: Sequence[ChatMessage], tools: Sequence[OfferedTool], lo
     )
 
 
-def _messages(messages: Sequence[ChatMessage]) -> Iterator[Message]:
+def _messages(messages: Sequence[ChatMessage], locale: str) -> Iterator[Message]:
     names: dict[str, str] = {}
     for message in messages:
         if message.role == "tool":
             call_id = message.tool_call_id or ""
-            yield Message(Role.TOOL, "", tool_result=_result(call_id, names.get(call_id, ""), message.text))
+            yield Message(Role.TOOL, "", tool_result=_result(call_id, names.get(call_id, ""), message.text, locale))
         elif message.role == "assistant":
             calls = tuple(ToolCall(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or ())
             names |= {call.call_id: call.name for call in calls}
@@ -133,7 +133,7 @@ def _messages(messages: Sequence[ChatMessage]) -> Iterator[Message]:
             yield Message(Role.CALLER if message.role == "user" else Role.SYSTEM, message.text)
 
 
-def _result(call_id: str, name: str, content: str) -> ToolResult:
+def _result(call_id: str, name: str, content: str, locale: str) -> ToolResult:
     """A tool's result, whether it says how the tool fared (``{"status": …, "data": {…}}``) or is the data itself."""
     try:
         told = orjson.loads(content)
@@ -142,14 +142,10 @@ def _result(call_id: str, name: str, content: str) -> ToolResult:
     if not isinstance(told, dict):
         told = {"value": told}
     if isinstance(told.get("data"), dict) and told.get("status") in frozenset(ToolStatus):
-        return ToolResult(
-            call_id,
-            name,
-            ToolStatus(told["status"]),
-            told["data"],
-            reason=str(told.get("reason", "")),
-            spoken=str(told.get("spoken", "")),
-        )
+        status = ToolStatus(told["status"])
+        # A tool's own words for its failure do not go over the wire.
+        spoken = " ".join(resolve_locale(locale).prompts.unavailable) if status is ToolStatus.FAILED else ""
+        return ToolResult(call_id, name, status, told["data"], str(told.get("reason", "")), spoken)
     return ToolResult(call_id, name, ToolStatus.OK, told)
 
 

@@ -320,3 +320,21 @@ class _Failing(ScriptedModel):
     async def stream(self, request: LlmRequest) -> Any:
         yield TextDelta("Well")
         raise ProviderError("out of memory", category=ProviderFault.INTERNAL)
+
+
+async def test_a_tool_that_failed_has_words_for_it() -> None:
+    """They do not go over the wire, and the built-in model speaks them."""
+    seen: list[LlmRequest] = []
+
+    def script(request: LlmRequest) -> str:
+        seen.append(request)
+        return "Fine."
+
+    failed = {"role": "tool", "tool_call_id": "c1", "content": '{"status": "failed", "reason": "timeout", "data": {}}'}
+    dialogue: list[Any] = [*HELLO, {"role": "assistant", "content": None, "tool_calls": [CALLED]}, failed]
+    async with stand_in(ScriptedModel(script)) as desk:
+        await desk.sdk.chat.completions.create(model="gpt-4o", messages=dialogue)
+    result = seen[0].messages[-1].tool_result
+    assert result is not None
+    assert (result.status, result.reason) == (ToolStatus.FAILED, "timeout")
+    assert result.spoken
