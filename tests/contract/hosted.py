@@ -53,6 +53,7 @@ def _settings(vendors: RunningVendors) -> Any:
         settings,
         llm=settings.llm.model_copy(update=patient),
         tts=settings.tts.model_copy(update=patient),
+        deepgram=_updated(settings.deepgram, {"api_key": vendors.desk.key, "url": vendors.deepgram_url}),
         openai=_updated(settings.openai, openai),
         compatible=_updated(settings.compatible, {**openai, "base_url": vendors.compatible_base_url}),
     )

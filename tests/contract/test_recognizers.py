@@ -13,7 +13,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from tests.hearing import plain_words
+from tests.vendors import vendors_in_thread
 
+from voice_agent.config import DeepgramSettings
+from voice_agent.dev_vendors.deepgram_engine import LocalEngine
+from voice_agent.dev_vendors.desk import Engines
+from voice_agent.dev_vendors.scripted import ScriptedModel, ToneSynthesizer
 from voice_agent.errors import VoiceAgentError
 from voice_agent.evaluation.caller_audio import read_wav
 from voice_agent.models import UtteranceId
@@ -27,8 +32,10 @@ from voice_agent.providers.asr.base import (
     RecognizerFactory,
     SpeechRecognizer,
 )
+from voice_agent.providers.asr.deepgram import DeepgramRecognizerFactory
 from voice_agent.providers.asr.local import LocalRecognizerFactory
 from voice_agent.providers.pool import ModelPool
+from voice_agent.providers.vad.silero import SileroDetectorFactory
 
 BYTES_PER_S = SAMPLE_RATE_HZ * 2
 FRAME_BYTES = 640  # 20 ms
@@ -44,8 +51,26 @@ async def local() -> AsyncIterator[RecognizerFactory]:
     await pool.close()
 
 
+@asynccontextmanager
+async def hearing_vendor() -> AsyncIterator[Engines]:
+    pool = ModelPool(workers=2)
+    recognizers, detectors = LocalRecognizerFactory(pool), SileroDetectorFactory(pool)
+    await recognizers.warm_up()
+    await detectors.warm_up()
+    yield Engines(recognizers, ScriptedModel(""), ToneSynthesizer(), LocalEngine(recognizers, detectors))
+    await pool.close()
+
+
+@asynccontextmanager
+async def deepgram() -> AsyncIterator[RecognizerFactory]:
+    with vendors_in_thread(hearing_vendor) as vendors:
+        settings = DeepgramSettings(DEEPGRAM_URL=vendors.deepgram_url, DEEPGRAM_API_KEY=vendors.key)
+        yield DeepgramRecognizerFactory(settings, connect_s=10.0)
+
+
 FACTORIES: dict[str, Callable[[], AbstractAsyncContextManager[RecognizerFactory]]] = {
     "local": local,
+    "deepgram": deepgram,
 }
 
 
@@ -72,14 +97,38 @@ async def play(recognizer: SpeechRecognizer, pcm: bytes, *, frame_bytes: int = F
         await asyncio.sleep(0.001)
 
 
-async def until_final(events: AsyncIterator[AsrEvent]) -> tuple[list[Partial], Final]:
-    partials = []
-    async with asyncio.timeout(DEADLINE_S):
-        async for event in events:
-            if isinstance(event, Final):
-                return partials, event
-            partials.append(event)
-    raise AssertionError("the events ended before a final")
+class Ears:
+    """The one consumer of a recogniser's events. A recogniser may give finals of its own accord: the first one after
+    ``finalize`` is the answer."""
+
+    def __init__(self, recognizer: SpeechRecognizer) -> None:
+        self._recognizer = recognizer
+        self._events = recognizer.events()
+        self._next: asyncio.Task[AsrEvent] | None = None
+
+    async def answer(self) -> tuple[list[Partial], Final]:
+        """Asks for a final; the partials since the last answer, and the final."""
+        heard = await self._at_hand()
+        self._recognizer.finalize()
+        async with asyncio.timeout(DEADLINE_S):
+            while not isinstance(event := await self._take(), Final):
+                heard.append(event)
+        return [event for event in heard if isinstance(event, Partial)], event
+
+    async def _at_hand(self) -> list[AsrEvent]:
+        """What waits to be collected."""
+        heard: list[AsrEvent] = []
+        while True:
+            if self._next is None:
+                self._next = asyncio.ensure_future(anext(self._events))  # type: ignore[arg-type]
+            await asyncio.sleep(0)
+            if not self._next.done():
+                return heard
+            heard.append(await self._take())
+
+    async def _take(self) -> AsrEvent:
+        following, self._next = self._next, None
+        return await following if following is not None else await anext(self._events)
 
 
 def words(event: AsrEvent) -> list[str]:
@@ -96,8 +145,7 @@ async def test_speech_gives_partials_and_then_a_final(factory: RecognizerFactory
     async with opened(factory) as recognizer:
         recognizer.begin(FIRST)
         await play(recognizer, speech)
-        recognizer.finalize()
-        partials, final = await until_final(recognizer.events())
+        partials, final = await Ears(recognizer).answer()
     assert final.utterance_id == FIRST
     assert 0.5 < final.confidence <= 1.0
     assert {"ever", "tried", "failed", "again"} <= set(words(final))
@@ -109,14 +157,12 @@ async def test_speech_gives_partials_and_then_a_final(factory: RecognizerFactory
 async def test_a_final_after_a_pause_covers_what_was_said_before_it(factory: RecognizerFactory, speech: bytes) -> None:
     pause = int(FIRST_PAUSE_S * BYTES_PER_S)
     async with opened(factory) as recognizer:
-        events = recognizer.events()
+        ears = Ears(recognizer)
         recognizer.begin(FIRST)
         await play(recognizer, speech[:pause])
-        recognizer.finalize()
-        _, early = await until_final(events)
+        _, early = await ears.answer()
         await play(recognizer, speech[pause:])
-        recognizer.finalize()
-        partials, late = await until_final(events)
+        partials, late = await ears.answer()
     assert words(early)[:2] == ["ever", "tried"]
     assert "again" not in words(early)
     assert words(late)[:2] == ["ever", "tried"]
@@ -126,13 +172,11 @@ async def test_a_final_after_a_pause_covers_what_was_said_before_it(factory: Rec
 
 async def test_every_finalize_is_answered(factory: RecognizerFactory, speech: bytes) -> None:
     async with opened(factory) as recognizer:
-        events = recognizer.events()
+        ears = Ears(recognizer)
         recognizer.begin(FIRST)
         await play(recognizer, speech[: 3 * BYTES_PER_S])
-        recognizer.finalize()
-        _, first = await until_final(events)
-        recognizer.finalize()
-        _, again = await until_final(events)
+        _, first = await ears.answer()
+        _, again = await ears.answer()
     assert words(again) == words(first)
 
 
@@ -141,8 +185,7 @@ async def test_nothing_said_is_an_empty_final(factory: RecognizerFactory, pcm: b
     async with opened(factory) as recognizer:
         recognizer.begin(FIRST)
         recognizer.push(pcm)
-        recognizer.finalize()
-        partials, final = await until_final(recognizer.events())
+        partials, final = await Ears(recognizer).answer()
     assert (final.utterance_id, final.text, partials) == (FIRST, "", [])
 
 
@@ -154,8 +197,7 @@ async def test_a_new_utterance_takes_nothing_from_the_old_one(factory: Recognize
         recognizer.finalize()
         recognizer.begin(SECOND)
         await play(recognizer, speech[:pause])
-        recognizer.finalize()
-        partials, final = await until_final(recognizer.events())
+        partials, final = await Ears(recognizer).answer()
     assert {event.utterance_id for event in (*partials, final)} == {SECOND}
     assert words(final)[:2] == ["ever", "tried"]
     assert "again" not in words(final)
@@ -167,8 +209,7 @@ async def test_any_frame_size_gives_the_same_final(factory: RecognizerFactory, s
         async with opened(factory) as recognizer:
             recognizer.begin(FIRST)
             await play(recognizer, speech, frame_bytes=frame_bytes)
-            recognizer.finalize()
-            _, final = await until_final(recognizer.events())
+            _, final = await Ears(recognizer).answer()
             heard.append(final)
     assert all(one == other for one, other in itertools.pairwise(heard))
 
@@ -180,8 +221,7 @@ async def test_calls_do_not_hear_each_other(factory: RecognizerFactory, speech: 
         async with opened(factory) as recognizer:
             recognizer.begin(FIRST)
             await play(recognizer, pcm)
-            recognizer.finalize()
-            return words((await until_final(recognizer.events()))[1])
+            return words((await Ears(recognizer).answer())[1])
 
     one, other, silent = await asyncio.gather(hear(speech[:pause]), hear(speech[pause:]), hear(bytes(BYTES_PER_S)))
     assert "tried" in one

@@ -65,6 +65,7 @@ SYNTHESIZERS: dict[str, Callable[[], AbstractAsyncContextManager[SpeechSynthesiz
     "local": local,
     "chain": chain,
     "cached": cached,
+    "deepgram": partial(hosted, "tts", "deepgram"),
     "openai": partial(hosted, "tts", "openai"),
     "openai_realtime": partial(hosted, "tts", "openai_realtime"),
     "compatible": partial(hosted, "tts", "compatible"),
