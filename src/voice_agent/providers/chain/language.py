@@ -25,8 +25,8 @@ from voice_agent.providers.llm.base import (
 )
 
 _DEADLINES = StageDeadlines(first_s=4.0, gap_s=2.0, patience_s=4.0)
-# A voice reads about 15 characters a second: a model that writes at half that pace leaves gaps that a caller hears.
-_SLOWEST_CHARS_PER_S: Final = 8.0
+# A voice reads about 15 characters a second: a model that writes more slowly leaves gaps that a caller hears.
+_SLOWEST_CHARS_PER_S: Final = 12.0
 
 
 class LanguageModelChain:
