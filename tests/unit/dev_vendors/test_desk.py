@@ -60,14 +60,14 @@ async def test_delays_hold_pieces_back_and_never_hurry_them() -> None:
             yield number
 
     async with stand_in() as desk:
-        desk.desk.delays[Stage.TTS] = Delays(first_s=0.2, gap_s=0.1)
+        desk.desk.delays[Stage.TTS] = Delays(first_s=0.02, gap_s=0.01)
         exchange = desk.desk.open(Stage.TTS, "a request")
         came: list[float] = []
         async for _ in exchange.paced(pieces()):
             came.append(process_seconds() - exchange.begun_s)
-    assert came[0] >= 0.2
-    assert came[1] >= 0.3
-    assert came[2] >= 0.4
+    assert came[0] >= 0.02
+    assert came[1] >= 0.03
+    assert came[2] >= 0.04
 
 
 async def test_the_journal_is_searched_and_waited_for() -> None:

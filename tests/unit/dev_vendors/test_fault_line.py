@@ -39,20 +39,24 @@ class Caller:
     def close(self) -> None:
         self._writer.close()
 
-    async def body_so_far(self) -> bytes:
-        """What has come behind the head until nothing more comes, or the connection ends."""
-        got = await self.reader.readuntil(b"\r\n\r\n")
-        assert got.startswith(b"HTTP/1.1 200")
-        body = b""
+    async def head(self) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await self.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+    async def whole(self) -> bytes:
+        """The body of an answer that nothing happens to, in its chunks."""
+        await self.head()
+        async with asyncio.timeout(DEADLINE_S):
+            return await self.reader.readuntil(b"\r\n0\r\n\r\n")
+
+    async def is_silent(self) -> bool:
+        """Nothing more comes, for a while."""
         try:
-            while True:
-                async with asyncio.timeout(QUIET_S):
-                    piece = await self.reader.read(65_536)
-                if not piece:
-                    return body
-                body += piece
+            async with asyncio.timeout(QUIET_S):
+                await self.reader.readexactly(1)
         except TimeoutError:
-            return body
+            return True
+        return False
 
     async def rest(self) -> bytes:
         """All that still comes until the server closes."""
@@ -77,7 +81,7 @@ async def test_without_a_fault_everything_passes_on_a_kept_connection() -> None:
     async with stand_in() as desk, caller(desk) as plain:
         for _ in range(2):
             plain.ask()
-            assert (await plain.body_so_far()).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+            assert (await plain.whole()).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         assert not [entry for entry in desk.desk.journal.entries if entry.mark is Mark.STRUCK]
 
 
@@ -85,9 +89,7 @@ async def test_hang_connect_takes_the_request_and_never_answers() -> None:
     async with stand_in() as desk, caller(desk) as plain:
         desk.vendors.set_fault(Stage.LLM, Fault.HANG_CONNECT)
         plain.ask()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(QUIET_S):
-                await plain.reader.read(1)
+        assert await plain.is_silent()
         assert struck(desk, Fault.HANG_CONNECT) == 1
         assert desk.desk.journal.find(Mark.REQUEST) is None  # the vendor never saw it
 
@@ -96,7 +98,10 @@ async def test_hang_midstream_stops_after_some_bytes_and_goes_on_when_healed() -
     async with stand_in() as desk, caller(desk) as plain:
         desk.vendors.set_fault(Stage.LLM, Fault.HANG_MIDSTREAM, after_bytes=500)
         plain.ask()
-        assert len(await plain.body_so_far()) == 500
+        await plain.head()
+        async with asyncio.timeout(DEADLINE_S):
+            await plain.reader.readexactly(500)
+        assert await plain.is_silent()
         desk.vendors.set_fault(Stage.LLM, None)
         async with asyncio.timeout(DEADLINE_S):
             await plain.reader.readuntil(b"data: [DONE]")
@@ -107,7 +112,7 @@ async def test_a_hanging_line_still_tells_the_vendor_that_the_client_left() -> N
         desk.desk.delays[Stage.LLM] = Delays(gap_s=3600)
         desk.vendors.set_fault(Stage.LLM, Fault.HANG_MIDSTREAM, after_bytes=0)
         plain.ask()
-        await plain.body_so_far()
+        await desk.desk.journal.wait_for(Mark.STRUCK, timeout_s=DEADLINE_S)
         plain.close()
         await desk.desk.journal.wait_for(Mark.CLIENT_GONE, timeout_s=DEADLINE_S)
 
@@ -116,10 +121,11 @@ async def test_slow_drip_gives_a_few_bytes_at_a_time() -> None:
     async with stand_in() as desk, caller(desk) as plain:
         desk.vendors.set_fault(Stage.LLM, Fault.SLOW_DRIP, after_bytes=0)
         plain.ask()
-        await plain.reader.readuntil(b"\r\n\r\n")
-        for _ in range(3):
-            async with asyncio.timeout(DEADLINE_S):
-                assert 0 < len(await plain.reader.read(65_536)) <= DRIP_BYTES
+        await plain.head()
+        async with asyncio.timeout(DEADLINE_S):
+            drips = [len(await plain.reader.read(65_536)) for _ in range(3)]
+        assert all(0 < size < 1000 for size in drips), f"a late reader may find several drips of {DRIP_BYTES} at once"
+        assert struck(desk, Fault.SLOW_DRIP) == 1
         desk.vendors.set_fault(Stage.LLM, None)
         async with asyncio.timeout(DEADLINE_S):
             await plain.reader.readuntil(b"data: [DONE]")
@@ -152,11 +158,13 @@ async def test_a_stream_under_way_is_struck_when_the_fault_is_switched_on(fault:
         words: list[str] = []
 
         async def read() -> None:
-            async with asyncio.timeout(1 if fault is Fault.HANG_MIDSTREAM else DEADLINE_S):
+            async with asyncio.timeout(DEADLINE_S) as limit:
                 async for chunk in stream:
                     words.append(chunk.choices[0].delta.content or "")
                     if len(words) == 4:
                         desk.vendors.set_fault(Stage.LLM, fault, after_bytes=0)
+                        if fault is Fault.HANG_MIDSTREAM:
+                            limit.reschedule(asyncio.get_running_loop().time() + 0.5)
 
         with pytest.raises((APIConnectionError, TimeoutError, OSError)) as broken:
             await read()
@@ -168,7 +176,7 @@ async def test_a_stream_under_way_is_struck_when_the_fault_is_switched_on(fault:
 async def test_refused_closes_the_door_and_opens_it_again() -> None:
     async with stand_in() as desk, caller(desk) as before:
         before.ask()
-        await before.body_so_far()
+        await before.whole()
         desk.vendors.set_fault(Stage.LLM, Fault.REFUSED)
         with pytest.raises(ConnectionRefusedError):
             async with caller(desk):
@@ -177,11 +185,11 @@ async def test_refused_closes_the_door_and_opens_it_again() -> None:
             await before.rest()
         async with caller(desk, Stage.TTS) as other:  # the other lines stand
             other.ask(*SPEECH)
-            assert len(await other.body_so_far()) > 48_000
+            assert len(await other.whole()) > 48_000
         desk.vendors.set_fault(Stage.LLM, None)
         async with caller(desk) as after:
             after.ask()
-            assert b"[DONE]" in await after.body_so_far()
+            assert b"[DONE]" in await after.whole()
 
 
 async def test_tls_fails_for_who_speaks_it_and_for_who_does_not() -> None:
@@ -200,7 +208,7 @@ async def test_the_path_says_whose_fault_strikes() -> None:
     async with stand_in() as desk, caller(desk) as plain:
         desk.vendors.set_fault(Stage.TTS, Fault.RESET, after_bytes=100)
         plain.ask()
-        assert b"[DONE]" in await plain.body_so_far()
+        assert b"[DONE]" in await plain.whole()
         plain.ask(*SPEECH)
         with pytest.raises(ConnectionResetError):
             await plain.rest()
