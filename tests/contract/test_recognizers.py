@@ -15,6 +15,7 @@ import pytest
 from tests.hearing import plain_words
 from tests.vendors import vendors_in_thread
 
+from voice_agent.clock import LoopClock
 from voice_agent.config import DeepgramSettings
 from voice_agent.dev_vendors.deepgram_engine import LocalEngine
 from voice_agent.dev_vendors.desk import Engines
@@ -34,6 +35,8 @@ from voice_agent.providers.asr.base import (
 )
 from voice_agent.providers.asr.deepgram import DeepgramRecognizerFactory
 from voice_agent.providers.asr.local import LocalRecognizerFactory
+from voice_agent.providers.chain.base import StageDeadlines, unreported
+from voice_agent.providers.chain.recognition import RecognizerChain
 from voice_agent.providers.pool import ModelPool
 from voice_agent.providers.vad.silero import SileroDetectorFactory
 
@@ -49,6 +52,26 @@ async def local() -> AsyncIterator[RecognizerFactory]:
     pool = ModelPool(workers=2)
     yield LocalRecognizerFactory(pool)
     await pool.close()
+
+
+class ForNobody:
+    """A chain, opened for no call: changes of provider are told to nobody."""
+
+    def __init__(self, chain: RecognizerChain) -> None:
+        self._chain = chain
+
+    async def warm_up(self) -> None:
+        await self._chain.warm_up()
+
+    def open(self, *, locale: str, hints: tuple[str, ...]) -> AbstractAsyncContextManager[SpeechRecognizer]:
+        return self._chain.open(locale=locale, hints=hints, report=unreported)
+
+
+@asynccontextmanager
+async def chain() -> AsyncIterator[RecognizerFactory]:
+    async with local() as factory:
+        patient = StageDeadlines(first_s=DEADLINE_S, gap_s=DEADLINE_S, patience_s=DEADLINE_S)
+        yield ForNobody(RecognizerChain.of(factory, LoopClock(), patient))
 
 
 @asynccontextmanager
@@ -70,6 +93,7 @@ async def deepgram() -> AsyncIterator[RecognizerFactory]:
 
 FACTORIES: dict[str, Callable[[], AbstractAsyncContextManager[RecognizerFactory]]] = {
     "local": local,
+    "chain": chain,
     "deepgram": deepgram,
 }
 

@@ -40,7 +40,12 @@ _INSTANT_S = 1e-6
 # Recognisers make words of noise now and then, and give those a low confidence.
 _SURE = 0.5
 _CLOSE_S = 1.0
-_FEEDS = {wants: AsrCapabilities(wants_silence=wants, locales=()) for wants in (False, True)}
+
+
+def declared_by(link: Link[RecognizerFactory]) -> AsrCapabilities | None:
+    """What the provider says it can do before it is opened; ``None`` where it does not say."""
+    capabilities: AsrCapabilities | None = getattr(link.provider, "capabilities", None)
+    return capabilities
 
 
 class ChainedRecognizer:
@@ -64,7 +69,10 @@ class ChainedRecognizer:
         self._jitter = jitter
         self._locale = locale
         self._hints = hints
-        self.capabilities = _FEEDS[False]
+        declared = [known for link in self._links if (known := declared_by(link)) is not None]
+        locales = tuple(dict.fromkeys(locale for known in declared for locale in known.locales))
+        self._feeds = {wants: AsrCapabilities(wants_silence=wants, locales=locales) for wants in (False, True)}
+        self.capabilities = self._feeds[False]
         self._audio = UtteranceAudio()
         self._utterance_id: UtteranceId | None = None
         self._open = False  # an utterance has begun and its final is still to come
@@ -148,8 +156,8 @@ class ChainedRecognizer:
             self._give_up(ProviderError(what, category=ProviderFault.NETWORK, retryable=False))
             return
         self._serving = self._current.name
-        declared: AsrCapabilities | None = getattr(self._current.link.provider, "capabilities", None)
-        self.capabilities = _FEEDS[declared is not None and declared.wants_silence]
+        declared = declared_by(self._current.link)
+        self.capabilities = self._feeds[declared is not None and declared.wants_silence]
 
     async def leave(self) -> None:
         """Ends all work at once."""
@@ -170,7 +178,7 @@ class ChainedRecognizer:
         if ear is self._reserve:
             return
         if ear is self._current and not self._open:
-            self.capabilities = _FEEDS[ear.wants_silence]
+            self.capabilities = self._feeds[ear.wants_silence]
         self._feed_again(ear)
 
     def heard(self, ear: Ear, event: AsrEvent) -> None:
@@ -208,7 +216,7 @@ class ChainedRecognizer:
             ear.succeeded()
         self._all_is_well()
         self._open = False
-        self.capabilities = _FEEDS[ear.wants_silence]
+        self.capabilities = self._feeds[ear.wants_silence]
         self._give(final)
 
     def _second_opinion(self, ear: Ear, final: Final) -> None:
@@ -256,7 +264,7 @@ class ChainedRecognizer:
             return
         self._serves(successor, SwitchReason(error.category.value))
         if not self._open:
-            self.capabilities = _FEEDS[successor.wants_silence]
+            self.capabilities = self._feeds[successor.wants_silence]
         if successor is not beside:
             self._feed_again(successor)
         self._look()

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from voice_agent.clock import Clock
 from voice_agent.providers.asr.base import RecognizerFactory, SpeechRecognizer
 from voice_agent.providers.chain.base import Link, Report, StageDeadlines, only_link, warm_links
-from voice_agent.providers.chain.hearing import ChainedRecognizer
+from voice_agent.providers.chain.hearing import ChainedRecognizer, declared_by
 
 _DEADLINES = StageDeadlines(first_s=2.0, gap_s=2.0)
 
@@ -69,7 +69,7 @@ class RecognizerChain:
 def _knows(link: Link[RecognizerFactory], locale: str) -> bool:
     """Whether the language is one of the provider's, as far as it says. A recogniser that knows only English makes nonsense
     of Arabic; where another of the chain knows it, a person serves the caller better when that one fails."""
-    capabilities = getattr(link.provider, "capabilities", None)
+    capabilities = declared_by(link)
     if capabilities is None or not capabilities.locales:
         return True
     return _language(locale) in {_language(known) for known in capabilities.locales}
