@@ -8,6 +8,7 @@ from voice_agent.config.platform import (
     IdentitySettings,
     KnowledgeSettings,
     MonitoringSettings,
+    ShopSettings,
     StoreSettings,
     ToolSettings,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "OpenAiSettings",
     "ServerSettings",
     "Settings",
+    "ShopSettings",
     "StoreSettings",
     "ToolSettings",
     "TtsSettings",

@@ -13,6 +13,7 @@ from voice_agent.config.platform import (
     IdentitySettings,
     KnowledgeSettings,
     MonitoringSettings,
+    ShopSettings,
     StoreSettings,
     ToolSettings,
 )
@@ -47,6 +48,7 @@ class Settings:
     identity: IdentitySettings
     knowledge: KnowledgeSettings
     tools: ToolSettings
+    shop: ShopSettings
     store: StoreSettings
     monitoring: MonitoringSettings
 
@@ -72,6 +74,7 @@ _GROUPS: dict[str, type[SettingsGroup]] = {
     "identity": IdentitySettings,
     "knowledge": KnowledgeSettings,
     "tools": ToolSettings,
+    "shop": ShopSettings,
     "store": StoreSettings,
     "monitoring": MonitoringSettings,
 }
@@ -92,6 +95,10 @@ def load_settings(env_file: str | Path | None = ".env") -> Settings:
     _check_exposure(settings.server)
     _check_accounts(settings)
     _check_workers(settings.server)
+    if settings.shop.api_url and not settings.shop.api_token.get_secret_value():
+        raise ConfigError(
+            f"SHOP_API_URL={settings.shop.api_url} needs SHOP_API_TOKEN: set it to the shop's bearer token."
+        )
     if settings.store.session_store_url.get_secret_value():
         raise ConfigError("SESSION_STORE_URL is set, but this version keeps sessions in the process: leave it empty.")
     return settings

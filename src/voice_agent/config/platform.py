@@ -41,6 +41,30 @@ class ToolSettings(SettingsGroup):
     )
 
 
+class ShopSettings(SettingsGroup):
+    """The shop's order system that tools ask; ``voice-agent demo-backend`` is one."""
+
+    api_url: str = Field(
+        "",
+        alias="SHOP_API_URL",
+        pattern=r"^(https?://[^\s/?#@]+[^\s?#@]*)?$",
+        description="where it is, as http://127.0.0.1:9200; empty: orders from this program's own database",
+    )
+    api_token: SecretStr = Field(
+        SecretStr(""), alias="SHOP_API_TOKEN", description="its bearer token, for those who ask and for demo-backend"
+    )
+    api_timeout_ms: int = Field(
+        1500,
+        alias="SHOP_API_TIMEOUT_MS",
+        description="one request's time; shorter than a tool's, so that a lost one can be sent again",
+        ge=50,
+        le=30_000,
+    )
+    database_url: SecretStr = Field(
+        SecretStr(""), alias="SHOP_DATABASE_URL", description="demo-backend's own database; empty: shop.db in STATE_DIR"
+    )
+
+
 class StoreSettings(SettingsGroup):
     """Where state lives."""
 

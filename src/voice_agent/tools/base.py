@@ -41,6 +41,9 @@ class ToolAnswer:
 # Arguments and locale tag to the question a caller must say yes to, ending in a question mark.
 ReadBack = Callable[[Mapping[str, Any], str], str]
 
+# A successful result's data to one or two sentences that can be spoken as they are, in English.
+Summary = Callable[[Mapping[str, Any]], str]
+
 ToolHandler = Callable[[Mapping[str, Any], ToolContext], Awaitable[ToolAnswer]]
 
 
@@ -59,4 +62,5 @@ class Tool:
     identity: IdentityLevel = IdentityLevel.NONE
     model_callable: bool = True
     read_back: ReadBack | None = None
+    summary: Summary | None = None
     tags: frozenset[str] = field(default_factory=frozenset)
