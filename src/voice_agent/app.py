@@ -312,6 +312,7 @@ def call_settings(settings: Settings) -> CallSettings:
         speech_start_s=turn.speech_start_ms / 1000,
         speech_stop_s=turn.speech_stop_ms / 1000,
         playout_lead_s=turn.playout_lead_ms / 1000,
+        grounding=settings.knowledge.grounding,
     )
 
 

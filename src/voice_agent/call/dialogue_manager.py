@@ -19,9 +19,11 @@ from voice_agent.conversation.events import (
     LlmFinished,
     LlmStarted,
     ProviderSwitched,
+    SegmentWithheld,
     Stage,
     ToolReturned,
 )
+from voice_agent.conversation.grounding import Claim, Evidence
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.sentences import SentenceSegmenter
 from voice_agent.models import CONFIRMATION_REQUIRED, Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
@@ -32,7 +34,7 @@ from voice_agent.tools.base import IdentityLevel, ToolContext
 # After these the call takes another course than this answer: the machine decides what is said.
 _CALL_TOOLS = frozenset({"transfer_to_human", "end_call"})
 
-Posted = LlmStarted | LlmAnswered | LlmFinished | ProviderSwitched
+Posted = LlmStarted | LlmAnswered | LlmFinished | SegmentWithheld | ProviderSwitched
 
 # A model that goes on and on, or asks for everything at once, has lost its way: nobody listens to minutes of speech.
 MAX_TEXT_CHARS = 4000
@@ -47,6 +49,7 @@ class _Round:
     number: int
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
+    withheld: tuple[Claim, ...] = ()
     usage: Mapping[str, int] = field(default_factory=dict)
 
     def finished(self) -> LlmFinished:
@@ -89,6 +92,7 @@ class DialogueManager:
         a running tool goes on (see ``ToolJournal``)."""
         rounds_at_most = self._services.settings.max_tool_rounds
         messages = [self._system, *history]
+        spoken = asked_again = False
         if command.confirmed is not None:
             results = await self._run_tools(command.reply_id, [command.confirmed], confirmed=True)
             messages += _exchange("", [command.confirmed], results)
@@ -103,7 +107,18 @@ class DialogueManager:
             written = _Round(command.reply_id, number)
             async with aclosing(self._write(request, written)) as segments:
                 async for segment in segments:
+                    spoken = True
                     yield segment
+            if written.withheld:
+                again = not spoken and not asked_again and number < rounds_at_most
+                kinds = tuple(dict.fromkeys(claim.kind for claim in written.withheld))
+                self._post(SegmentWithheld(command.reply_id, kinds, again))
+                if not again:
+                    yield resolve_locale(self._context.locale).prompts.not_certain
+                    return
+                asked_again = True
+                messages.append(Message(Role.SYSTEM, _not_known(written.withheld)))
+                continue
             if not written.calls:
                 return
             results = await self._run_tools(command.reply_id, written.calls)
@@ -115,6 +130,7 @@ class DialogueManager:
         """One round of the model: its segments as they come, the rest into ``written``."""
         self._post(LlmStarted(written.reply_id, written.number))
         segmenter = SentenceSegmenter()
+        evidence = _evidence(request.messages) if self._services.settings.grounding else None
         spoken = answered = False
         async with aclosing(self._services.language_model.stream(request, self._switched)) as events:
             async for event in events:
@@ -130,18 +146,29 @@ class DialogueManager:
                 if isinstance(event, TextDelta):
                     written.text += event.text
                     for segment in segmenter.push(event.text):
+                        if self._withholds(segment, evidence, written):
+                            break
                         spoken = True
                         yield segment
-                    if len(written.text) > MAX_TEXT_CHARS:
+                    if written.withheld or len(written.text) > MAX_TEXT_CHARS:
                         break
                 elif isinstance(event, ToolCallRequested):
                     if len(written.calls) < MAX_CALLS_A_ROUND:
                         written.calls.append(event.call)
                 else:
                     written.usage = event.usage
-        for segment in segmenter.flush():
+        for segment in () if written.withheld else segmenter.flush():
+            if self._withholds(segment, evidence, written):
+                break
             yield segment
+        if written.withheld:
+            written.text, written.calls = "", []
         self._post(written.finished())
+
+    def _withholds(self, segment: str, evidence: Evidence | None, written: _Round) -> bool:
+        if evidence is not None:
+            written.withheld = evidence.ungrounded(segment)
+        return bool(written.withheld)
 
     def _switched(self, switch: Switch) -> None:
         self._post(ProviderSwitched(Stage.LLM, switch.previous, switch.provider, switch.reason.value))
@@ -163,6 +190,27 @@ class DialogueManager:
         """What anyone may read is no personal data: the shop's own e-mail address must be spoken as it is."""
         tool = self._services.tools.find(tool_name)
         return tool is not None and tool.read_only and tool.identity is IdentityLevel.NONE
+
+
+def _evidence(messages: tuple[Message, ...]) -> Evidence:
+    """What the model may say as a fact: its prompt, what tools brought, what was said before; and the caller's numbers."""
+    evidence = Evidence()
+    for message in messages:
+        if message.tool_result is not None:
+            evidence.add_data(message.tool_result.data)
+        elif message.role is Role.CALLER:
+            evidence.add_heard(message.text)
+        else:
+            evidence.add_text(message.text)
+    return evidence
+
+
+def _not_known(claims: tuple[Claim, ...]) -> str:
+    listed = ", ".join(f"{claim.kind.value} {claim.value}" for claim in claims)
+    return (
+        f"Your answer was not spoken, because it claims what no tool result of this call says: {listed}. Answer again, "
+        "only from tool results; call a tool if one can tell; else say that you do not know."
+    )
 
 
 def _exchange(text: str, calls: list[ToolCall], results: list[ToolResult]) -> list[Message]:

@@ -24,7 +24,8 @@ from voice_agent.tools.verify_pin import PinVerifier
 class CallSettings:
     """Seconds, unless the name says otherwise.
 
-    Providers have deadlines in their chains (``providers/chain``); those here are of the call's own helpers.
+    ``grounding``: the model's claims must be known (see ``conversation/grounding``). Providers have deadlines in their
+    chains (``providers/chain``); those here are of the call's own helpers.
     """
 
     machine: MachineSettings = field(default_factory=MachineSettings)
@@ -35,6 +36,7 @@ class CallSettings:
     understanding_s: float = 1.0
     turn_model_s: float = 0.6
     max_tool_rounds: int = 4
+    grounding: bool = True
     media_gap_s: float = 0.3
 
 

@@ -25,6 +25,11 @@ class KnowledgeSettings(SettingsGroup):
     embedding_model: str = Field(
         "all-MiniLM-L6-v2", alias="EMBEDDING_MODEL", description="its confidence is calibrated for this model"
     )
+    grounding: bool = Field(
+        True,
+        alias="GROUNDING_GATE",
+        description="speak amounts, dates, periods, numbers and order states only if the call's tool results have them",
+    )
     confidence_threshold: float = Field(
         0.6, alias="CONFIDENCE_THRESHOLD", description="below it a knowledge-base answer is not used", ge=0, le=1
     )

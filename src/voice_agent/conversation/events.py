@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from voice_agent.conversation.grounding import ClaimKind
 from voice_agent.models import (
     CallId,
     MeaningScore,
@@ -170,6 +171,17 @@ class SegmentWritten:
     index: int
     text: str
     interruptible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentWithheld:
+    """The model wrote a segment whose claims of these kinds nothing known supports; it was not spoken. ``again``: the model
+    was asked anew, else a fixed sentence took its place."""
+
+    name: ClassVar[str] = "llm_withheld"
+    reply_id: ReplyId
+    kinds: tuple[ClaimKind, ...]
+    again: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +366,7 @@ Event = (
     | LlmStarted
     | LlmAnswered
     | SegmentWritten
+    | SegmentWithheld
     | LlmFinished
     | ToolStarted
     | ToolReturned

@@ -27,6 +27,7 @@ from voice_agent.conversation.events import (
     ReplyFailed,
     ReplyFinished,
     SecretChecked,
+    SegmentWithheld,
     StageFailed,
     ToolReturned,
     TransferFinished,
@@ -98,6 +99,9 @@ def _line(entry: object) -> tuple[int, str, dict[str, Any]]:
                 "reason": entry.reason,
             }
             return _INFO if entry.reason == "recovered" else _WARNING, "failover", fields
+        case SegmentWithheld():
+            fields = {"reply_id": entry.reply_id, "kinds": [kind.value for kind in entry.kinds], "again": entry.again}
+            return _WARNING, "segment_withheld", fields
         case FillerSpoken():
             return _INFO, "filler", {"reply_id": entry.reply_id}
         case SecretChecked():

@@ -28,10 +28,12 @@ from voice_agent.conversation.events import (
     LlmStarted,
     ProviderSwitched,
     ReplyFailed,
+    SegmentWithheld,
     Stage,
     StageFailed,
     ToolReturned,
 )
+from voice_agent.conversation.grounding import ClaimKind
 from voice_agent.models import CallOutcome, PolicyReason, Refusal, ReplyId, ToolStatus
 from voice_agent.observability.metrics_sharing import all_workers
 from voice_agent.observability.record import LogRecord
@@ -131,6 +133,9 @@ class CallMetrics:
             "reason",
         )
         self.fillers = self._counter("voice_fillers_total", "phrases that bridged the wait for a late answer")
+        self.withheld = self._counter(
+            "voice_withheld_segments_total", "claims of the model that nothing known supports, by kind", "kind"
+        )
         self.llm_first_token = self._histogram(
             "voice_llm_first_token_ms", "request to the model's first words or tool call", _FINE_BUCKETS
         )
@@ -180,6 +185,8 @@ class CallMetrics:
             self.stage_failures.labels(stage.value)
         for result in _DRAFT_RESULTS:
             self.drafts.labels(result)
+        for kind in ClaimKind:
+            self.withheld.labels(kind.value)
         for direction in _TOKEN_DIRECTIONS:
             self.llm_tokens.labels(direction)
 
@@ -259,6 +266,9 @@ class CallMetricsFold:
                 metrics.failovers.labels(entry.stage.value, entry.previous, entry.reason).inc()
             case FillerSpoken():
                 metrics.fillers.inc()
+            case SegmentWithheld():
+                for kind in entry.kinds:
+                    metrics.withheld.labels(kind.value).inc()
             case LlmStarted():
                 self._asked_at[entry.reply_id] = record.t_s
             case LlmAnswered():

@@ -115,7 +115,7 @@ def test_what_was_said_before_the_voice_broke_is_heard() -> None:
         await caller.until("reply_failed")
 
     rounds = [
-        [TextDelta("You can return goods within thirty days. "), 1.0, TextDelta("Refunds are quick."), LlmFinished()]
+        [TextDelta("You can return goods with the receipt. "), 1.0, TextDelta("Refunds are quick."), LlmFinished()]
     ]
     caller = call(scene, World(rounds=rounds))
     assert caller.last("reply_failed").heard_s == pytest.approx(caller.world.speech_s, abs=0.05)
@@ -125,19 +125,19 @@ def test_what_was_said_before_the_voice_broke_is_heard() -> None:
 
 
 def test_a_late_model_is_bridged_by_a_filler_and_then_answers() -> None:
-    caller = call(asks_once(then="reply_finished"), World(rounds=[[2.5, *answer("Within thirty days.")]]))
+    caller = call(asks_once(then="reply_finished"), World(rounds=[[2.5, *answer("With the receipt.")]]))
 
     async def hears_all(caller: Caller) -> None:
         await asks_once(then="llm_done")(caller)
         await caller.listens(4)
 
-    caller = call(hears_all, World(rounds=[[2.5, *answer("Within thirty days.")]]))
+    caller = call(hears_all, World(rounds=[[2.5, *answer("With the receipt.")]]))
     (filler,) = fillers_of(caller)
     assert filler.text in PROMPTS.fillers
     last_voiced = next(r.t_s - r.entry.silence_s for r in caller.records if r.entry.name == "speech_stopped")
     assert at(caller, "filler") - last_voiced < 2.0
     agent_words = [m.text for m in caller.session._machine.messages() if m.role is Role.AGENT]
-    assert agent_words[-1] == f"{filler.text} Within thirty days."
+    assert agent_words[-1] == f"{filler.text} With the receipt."
 
 
 def test_the_latency_of_a_turn_counts_to_the_answer_not_to_the_filler() -> None:
@@ -145,7 +145,7 @@ def test_the_latency_of_a_turn_counts_to_the_answer_not_to_the_filler() -> None:
         await asks_once(then="llm_done")(caller)
         await caller.listens(4)
 
-    caller = call(scene, World(rounds=[[2.5, *answer("Within thirty days.")]]))
+    caller = call(scene, World(rounds=[[2.5, *answer("With the receipt.")]]))
     fold = TurnLatencyFold()
     (turn,) = [latencies for latencies in map(fold, caller.records) if latencies is not None]
     assert turn.turn_ms > 2500
@@ -173,7 +173,7 @@ def test_a_late_tool_is_bridged_by_words_about_looking() -> None:
         await asks_once(then="tool_result")(caller)
         await caller.listens(4)
 
-    caller = call(scene, World(rounds=[asks_tool("lookup"), answer("Within thirty days.")]), slow_tool(3.0))
+    caller = call(scene, World(rounds=[asks_tool("lookup"), answer("With the receipt.")]), slow_tool(3.0))
     assert {filler.text for filler in fillers_of(caller)} <= set(PROMPTS.fillers_looking)
     assert fillers_of(caller)
     assert caller.last("reply_finished").heard_s > caller.world.speech_s
@@ -200,19 +200,17 @@ def test_a_silence_within_an_answer_is_bridged_too() -> None:
         await caller.listens(4)
 
     rounds = [
-        [TextDelta("Within thirty days. "), *[TextDelta(" ")] * 3, 1.9, TextDelta(" "), 1.5, *answer("That is all.")]
+        [TextDelta("With the receipt. "), *[TextDelta(" ")] * 3, 1.9, TextDelta(" "), 1.5, *answer("That is all.")]
     ]
     caller = call(scene, World(rounds=rounds))
     (filler,) = fillers_of(caller)
     assert filler.before_index == 1
     agent_words = [m.text for m in caller.session._machine.messages() if m.role is Role.AGENT]
-    assert agent_words[-1] == f"Within thirty days. {filler.text} That is all."
+    assert agent_words[-1] == f"With the receipt. {filler.text} That is all."
 
 
 def test_without_prepared_phrases_there_is_no_filler() -> None:
-    caller = call(
-        asks_once(then="reply_finished", prepared=False), World(rounds=[[2.5, *answer("Within thirty days.")]])
-    )
+    caller = call(asks_once(then="reply_finished", prepared=False), World(rounds=[[2.5, *answer("With the receipt.")]]))
     assert not fillers_of(caller)
 
 
@@ -221,7 +219,7 @@ def test_a_prompt_answer_has_no_filler() -> None:
         await asks_once(then="llm_done")(caller)
         await caller.listens(4)
 
-    caller = call(scene, World(rounds=[answer("Within thirty days.")]))
+    caller = call(scene, World(rounds=[answer("With the receipt.")]))
     assert not fillers_of(caller)
     assert "fill" not in caller.names()
 
@@ -234,16 +232,16 @@ def test_an_answer_that_breaks_off_is_given_anew() -> None:
         await asks_once(then="llm_done")(caller)
         await caller.listens(6)
 
-    first = [TextDelta("You can return goods within thirty days. They must "), broken()]
-    caller = call(scene, World(rounds=[first, answer("Thirty days. Keep the receipt.")]))
+    first = [TextDelta("You can return goods with the receipt. They must "), broken()]
+    caller = call(scene, World(rounds=[first, answer("With the receipt. Keep it.")]))
     written = [r.entry.text for r in caller.records if r.entry.name == "llm_sentence" and r.entry.reply_id == 2]
     assert written == [
-        "You can return goods within thirty days.",
+        "You can return goods with the receipt.",
         PROMPTS.start_again,
-        "Thirty days.",
-        "Keep the receipt.",
+        "With the receipt.",
+        "Keep it.",
     ]
-    assert caller.last("llm_done").text == "Thirty days. Keep the receipt."
+    assert caller.last("llm_done").text == "With the receipt. Keep it."
 
 
 def test_an_answer_that_breaks_off_before_it_was_spoken_is_given_once() -> None:
@@ -251,6 +249,6 @@ def test_an_answer_that_breaks_off_before_it_was_spoken_is_given_once() -> None:
         await asks_once(then="llm_done")(caller)
         await caller.listens(4)
 
-    caller = call(scene, World(rounds=[[TextDelta("You can"), broken()], answer("Within thirty days.")]))
+    caller = call(scene, World(rounds=[[TextDelta("You can"), broken()], answer("With the receipt.")]))
     written = [r.entry.text for r in caller.records if r.entry.name == "llm_sentence" and r.entry.reply_id == 2]
-    assert written == ["Within thirty days."]
+    assert written == ["With the receipt."]

@@ -26,7 +26,7 @@ class Ledger:
     async def handle(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
         await asyncio.sleep(self._takes_s)
         self.changes.append((dict(arguments), context.idempotency_key))
-        return ToolAnswer({"done": True})
+        return ToolAnswer({"status": "cancelled"})
 
     def tool(self, *, read_only: bool = False, asks: bool = False) -> Tool:
         return Tool(
@@ -119,7 +119,7 @@ def test_a_read_goes_on_behind_an_interruption_and_is_known_on_the_next_turn() -
         await caller.until("tool_call")
         await caller.says("Wait, what is your return policy?", then_s=4.0)
 
-    rounds = [wants("83102"), answer("Within thirty days."), answer("Within thirty days.")]
+    rounds = [wants("83102"), answer("With the receipt."), answer("With the receipt.")]
     caller = call(scene, World(rounds=rounds), ledger.tool(read_only=True))
     assert ends(caller) == [("c0", "ok")]
     told = [m.tool_result.call_id for m in caller.session._machine.messages() if m.role is Role.TOOL and m.tool_result]

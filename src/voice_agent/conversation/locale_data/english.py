@@ -154,6 +154,7 @@ PROFILE = LocaleProfile(
         timeout=("I'm sorry, that is taking too long.", "Could you say it once more, please?"),
         failure=("I'm sorry, something went wrong on my side.", "Could you try that again?"),
         unavailable=("I'm sorry, something on our side is not working right now.",),
+        not_certain="I can't say that for certain. Shall I ask a colleague?",
         start_again="I'm sorry, let me say that again.",
         fillers=("One moment, please.", "Just a moment.", "Thank you for waiting, I'm still with you."),
         fillers_looking=(

@@ -87,6 +87,7 @@ PROFILE = LocaleProfile(
         timeout=("Désolé, cela prend trop de temps.", "Pouvez-vous répéter, s'il vous plaît ?"),
         failure=("Désolé, une erreur est survenue de mon côté.", "Pouvez-vous réessayer ?"),
         unavailable=("Je suis désolé, quelque chose ne fonctionne pas de notre côté.",),
+        not_certain="Je ne peux pas l'affirmer. Voulez-vous que je demande à un collègue ?",
         start_again="Pardon, je recommence.",
         fillers=("Un instant, s'il vous plaît.", "Juste un moment.", "Merci de patienter, je suis toujours là."),
         fillers_looking=(

@@ -24,6 +24,7 @@ class Prompts:
     timeout: tuple[str, ...]
     failure: tuple[str, ...]
     unavailable: tuple[str, ...]  # nothing works: said before a handover, so without fields, from what is prepared
+    not_certain: str  # instead of a claim that nothing known supports
     start_again: str  # an answer broke off, and is given anew
     fillers: tuple[str, ...]  # an answer is late; each is one phrase
     fillers_looking: tuple[str, ...]  # a tool is late

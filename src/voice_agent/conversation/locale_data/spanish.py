@@ -80,6 +80,7 @@ PROFILE = LocaleProfile(
         timeout=("Lo siento, está tardando demasiado.", "¿Puede repetirlo, por favor?"),
         failure=("Lo siento, algo ha fallado por mi parte.", "¿Puede intentarlo de nuevo?"),
         unavailable=("Lo siento, ahora mismo algo no funciona por nuestra parte.",),
+        not_certain="Eso no lo puedo asegurar. ¿Quiere que pregunte a un compañero?",
         start_again="Perdone, se lo digo de nuevo.",
         fillers=("Un momento, por favor.", "Enseguida.", "Gracias por esperar, sigo aquí."),
         fillers_looking=(

@@ -26,6 +26,7 @@ from voice_agent.conversation.events import (
     ReplyFailed,
     ReplyFinished,
     SecretChecked,
+    SegmentWithheld,
     SegmentWritten,
     SpeechStarted,
     SpeechStopped,
@@ -161,7 +162,7 @@ class CallMachine:
                 self._decisions.transfer_finished(event, now)
             case StageFailed():
                 self._stage_failed(event, now)
-            case ProviderSwitched():
+            case ProviderSwitched() | SegmentWithheld():
                 pass  # a fact for the log; nothing is decided on it
             case (
                 LlmStarted()
