@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.unit.providers.chain.scripted import DEADLINES, HEDGED, Reports, failure, links
 from tests.unit.providers.chain.scripted_ears import HANG, Ears
 from tests.unit.providers.chain.test_language import now, virtual
@@ -390,3 +392,49 @@ async def test_leaving_closes_all_at_once() -> None:
         assert (first.open_now, second.open_now) == (1, 1)
         left = now()
     assert now() == left
+
+
+EAR = st.builds(
+    Ears,
+    answer_s=st.sampled_from([0.0, 0.1, 0.39, 0.4, 0.6, 0.99, 1.0, 1.3, HANG]),
+    open_s=st.sampled_from([0.0, 0.05, 0.5, 1.1]),
+    wants_silence=st.booleans(),
+    open_error=st.sampled_from([None, None, None, failure(), failure(ProviderFault.AUTH, retryable=False)]),
+    lose=st.sampled_from([None, None, None, failure()]),
+    deaf=st.sampled_from([False, False, True]),
+    confidence=st.sampled_from([1.0, 0.2]),
+)
+BREAKS = st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 4)), max_size=3)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(EAR, min_size=1, max_size=3), BREAKS, st.integers(1, 4), st.booleans())
+def test_every_question_gets_exactly_one_answer_or_the_call_knows(
+    ears: list[Ears], breaks: list[tuple[str, float]], utterances: int, hedged: bool
+) -> None:
+    """Whatever providers do, and whenever: never two finals for one question, none lost, no words of another utterance."""
+
+    @virtual
+    async def check() -> None:
+        named = {name: replace(one, opened=[], open_now=0) for name, one in zip("abc", ears, strict=False)}
+        async with call(HEDGED if hedged else DEADLINES, **named) as heard:
+            loop = asyncio.get_running_loop()
+            for name, at_s in breaks:
+                if name in named:
+                    loop.call_later(at_s, _break_off, named[name])
+            for number in range(utterances):
+                letters = "klmnop"[number]
+                if heard.recognizer.capabilities.wants_silence:
+                    heard.speak("-" * 7)
+                finals = [text.strip("-") for text in await heard.utterance(letters, within_s=8.0)]
+                if heard.error is not None:
+                    assert len(finals) <= 1
+                    return
+                assert finals in ([letters], [""])
+
+    check()
+
+
+def _break_off(ears: Ears) -> None:
+    if ears.opened:
+        ears.break_off(failure())
