@@ -176,6 +176,16 @@ async def test_events_of_one_that_was_replaced_are_dropped() -> None:
 
 
 @virtual
+async def test_the_answer_to_an_abandoned_utterance_is_dropped() -> None:
+    first, second = Ears(answer_s=0.5), Ears()
+    async with call(a=first, b=second) as heard:
+        assert await heard.utterance("ab", within_s=0.1) == []
+        assert await heard.utterance("cd") == ["cd"]
+        assert [event.utterance_id for _, event in heard.events] == [2]
+        assert second.opened == []
+
+
+@virtual
 async def test_a_vendor_that_ends_the_session_between_utterances_is_replaced_at_once() -> None:
     first, second = Ears(), Ears()
     async with call(a=first, b=second) as heard:
