@@ -1,0 +1,205 @@
+"""Digit runs in text, written or spoken: what a card, phone or PIN number looks like before one knows which it is.
+
+A run is a chain of number tokens ("415", "555", "four", "double seven", "forty-two") with only separators between them.
+What ``exempt`` knows by its form neither is a run nor joins others. \\d covers the digits of every script.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from voice_agent.observability.pii.exempt import NOT_RUNS
+from voice_agent.observability.pii.number_words import (
+    DIGITS_PER_WORD_MAX,
+    NUMBER_WORD_SET,
+    NUMBER_WORDS,
+    SPANISH_ONLY,
+    Sort,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DigitRun:
+    """``digits`` in ASCII; ``groups`` are the lengths of the written groups, empty where any part was spoken; ``ends``
+    counts the digits up to the end of each token."""
+
+    start: int
+    end: int
+    digits: str
+    groups: tuple[int, ...]
+    ends: tuple[int, ...]
+    has_plus: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    sort: Sort
+    digits: str
+    start: int
+    end: int
+    word: str
+
+
+_TOKEN = re.compile(r"\d+|[^\W\d_]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_DIGIT = re.compile(r"\d")
+_GAP = re.compile(
+    r"[\s,.\-–—()/،]{0,4}(?:(?:uh|um|er|erm|eh|euh|dash|hyphen|space|then|tiret|guion|guión|espacio|espace|luego|puis|"
+    r"extension|ext|x|ثم|شرطة)\b\.?[\s,.\-]{1,3}){0,2}",
+    re.IGNORECASE,
+)
+_AFTER_TENS = re.compile(r"\s(?:y|et)\s|[\s-]{0,2}", re.IGNORECASE)
+_CLOSE = re.compile(r"[\s-]{1,2}|\s(?:y|et)\s", re.IGNORECASE)
+_ENCODED_PLUS = "%2b"
+_PLUS = re.compile(r"(?:\+|%2b|\bplus\b|\bmás\b|زائد)[\s(]{0,2}\Z", re.IGNORECASE)
+_SPACED_GROUP_DIGITS = 4  # "4. 2. 7. 1." is one number; "83102. 83103." are two
+_FRENCH_17_TO_19 = frozenset({"sept", "huit", "neuf"})
+
+
+def may_hold_digits(text: str, count: int) -> bool:
+    """Whether there can be a run of ``count`` digits at all; quick, for the many lines without."""
+    possible = len(_DIGIT.findall(text))
+    if possible >= count:
+        return True
+    for word in _LETTERS.findall(text.lower()):
+        if word in NUMBER_WORD_SET:
+            possible += DIGITS_PER_WORD_MAX
+            if possible >= count:
+                return True
+    return False
+
+
+def digit_runs(text: str) -> Iterator[DigitRun]:
+    """Every maximal run in ``text``, from left to right."""
+    chain: list[_Token] = []
+    for token in _tokens(text):
+        if chain and not _joins(text, chain[-1], token):
+            yield from _run(text, chain)
+            chain = []
+        chain.append(token)
+    if chain:
+        yield from _run(text, chain)
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    taken = [match.span() for match in NOT_RUNS.finditer(text)]
+    at = 0
+    for match in _TOKEN.finditer(text):
+        start, end = match.span()
+        while at < len(taken) and taken[at][1] <= start:
+            at += 1
+        if at < len(taken) and taken[at][0] < end:
+            continue
+        word = match.group()
+        if word[0].isdigit():
+            # Letters at either end make it part of an identifier; an extension ("x12") may follow.
+            before = text[max(0, start - 3) : start]
+            after = text[end : end + 1]
+            glued = (before[-1:].isalpha() and before.lower() != _ENCODED_PLUS) or after.isalpha()
+            if not glued or after.lower() == "x":
+                yield _Token(Sort.WRITTEN, "".join(str(int(sign)) for sign in word), start, end, "")
+        else:
+            word = word.lower()
+            known = NUMBER_WORDS.get(word)
+            if known is not None:
+                yield _Token(known[0], known[1], start, end, word)
+
+
+def _joins(text: str, left: _Token, right: _Token) -> bool:
+    gap = text[left.end : right.start]
+    if left.sort in (Sort.TENS, Sort.SCORE) and _AFTER_TENS.fullmatch(gap):
+        return True
+    if not _GAP.fullmatch(gap):
+        return False
+    for one, other in ((left, right), (right, left)):
+        if one.sort is Sort.ELEVEN_OR_ONCE and other.word not in SPANISH_ONLY:
+            return False
+    if left.sort is not Sort.WRITTEN or right.sort is not Sort.WRITTEN:
+        return True
+    sizes = {len(left.digits), len(right.digits)}
+    if "," in gap or "،" in gap:
+        return sizes == {1} or sizes <= {3, 4}
+    if ". " in gap or "\n" in gap:
+        return max(sizes) <= _SPACED_GROUP_DIGITS
+    return True
+
+
+def _run(text: str, chain: list[_Token]) -> Iterator[DigitRun]:
+    if len(chain) == 1 and chain[0].sort is Sort.ELEVEN_OR_ONCE:
+        return
+    parts = _spell_out(text, chain)
+    digits = "".join(parts)
+    if not digits:
+        return
+    start = chain[0].start
+    if start and text[start - 1] == "(":
+        start -= 1
+    plus = _PLUS.search(text[max(0, start - 8) : start])
+    if plus is not None:
+        start -= len(plus.group())
+    groups = () if any(token.sort is not Sort.WRITTEN for token in chain) else tuple(len(t.digits) for t in chain)
+    ends, total = [], 0
+    for part in parts:
+        total += len(part)
+        ends.append(total)
+    yield DigitRun(start, chain[-1].end, digits, groups, tuple(ends), plus is not None)
+
+
+def _spell_out(text: str, chain: list[_Token]) -> list[str]:
+    """The digits that were meant, in parts: "forty two" is 42, "double four" 44, "eight hundred" 800, "soixante-dix-huit"
+    78, "quatre-vingt-onze" 91, "seiscientos doce" 612, "خمسة وعشرون" 25."""
+    out: list[str] = []
+    before: _Token | None = None
+    sort: Sort | None = None  # of what stands last in ``out``, once words were put together
+    for token in chain:
+        close = before is not None and _CLOSE.fullmatch(text[before.end : token.start]) is not None
+        last = out[-1] if out else ""
+        if before is None or not last:
+            sort = _first(out, token, before)
+        elif token.sort is Sort.REPEAT:
+            sort = Sort.REPEAT
+        elif sort is Sort.REPEAT and len(token.digits) == 1 and before.sort is Sort.REPEAT:
+            out.append(token.digits * int(before.digits))
+            sort = Sort.UNIT
+        elif token.sort is Sort.HUNDRED:
+            out.append("00" if before.sort is Sort.UNIT else "100")
+            sort = Sort.HUNDRED
+        elif close and (together := _together(last, sort, before, token)) is not None:
+            out[-1], sort = together
+        else:
+            out.append(token.digits)
+            sort = token.sort
+        before = token
+    return out
+
+
+def _first(out: list[str], token: _Token, before: _Token | None) -> Sort:
+    if token.sort is Sort.REPEAT:
+        return Sort.REPEAT
+    if before is not None and before.sort is Sort.REPEAT and len(token.digits) == 1:
+        out.append(token.digits * int(before.digits))
+        return Sort.UNIT
+    out.append("100" if token.sort is Sort.HUNDRED else token.digits)
+    return token.sort
+
+
+def _together(last: str, sort: Sort | None, before: _Token, token: _Token) -> tuple[str, Sort] | None:
+    """What ``token`` makes of the part before it, if they are one number; and what may be added to that."""
+    value = int(token.digits)
+    if sort is Sort.TENS and token.sort is Sort.UNIT and value:
+        return f"{last[:-1]}{value}", Sort.UNIT
+    if sort is Sort.SCORE and token.sort in (Sort.UNIT, Sort.TEEN) and value:
+        return str(int(last) + value), Sort.TEEN if value == 10 else Sort.UNIT
+    if sort is Sort.TEEN and before.word == "dix" and token.word in _FRENCH_17_TO_19:
+        return str(int(last) + value), Sort.UNIT
+    if sort is Sort.UNIT and before.word == "quatre" and token.word in ("vingt", "vingts"):
+        return "80", Sort.SCORE
+    if sort is Sort.HUNDREDS and token.sort in (Sort.UNIT, Sort.TEEN, Sort.TENS) and value:
+        return str(int(last) + value), Sort.TENS if token.sort is Sort.TENS else Sort.UNIT
+    if sort is Sort.UNIT and token.sort is Sort.ADDED_TENS and len(last) == 1:
+        return str(int(last) + value), Sort.TEEN
+    if sort is Sort.UNIT and token.sort is Sort.ADDED_TEN and len(last) == 1 and int(last):
+        return f"1{last}", Sort.TEEN
+    return None

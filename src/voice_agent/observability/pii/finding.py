@@ -1,0 +1,123 @@
+"""Finds personal data: asks each rule, from the strictest to the loosest; where spans overlap the earlier rule wins."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from voice_agent.observability.pii.addresses import ADDRESS_HINTS, find_addresses
+from voice_agent.observability.pii.birth_dates import BIRTH_HINTS, find_birth_dates
+from voice_agent.observability.pii.checks import IBAN_START, find_ibans, find_spanish_ids, passes_luhn
+from voice_agent.observability.pii.digits import DigitRun, digit_runs, may_hold_digits
+from voice_agent.observability.pii.emails import AT_WORDS, find_emails
+from voice_agent.observability.pii.kinds import PiiKind, PiiSpan
+from voice_agent.observability.pii.labels import SECRET_HINTS, Label, label_after, label_before, phone_mentioned
+from voice_agent.observability.pii.phone import is_phone
+
+_LONG_RUN_DIGITS = 7  # the shortest subscriber number; below it lie order numbers, years and amounts
+_PIN_DIGITS = range(3, 13)  # a CVV has three, the longest PIN of ISO 9564-1 twelve
+_CVV_DIGITS = range(3, 5)
+_CARD_DIGITS = range(13, 20)
+_CARD_RUN_DIGITS_MAX = 64  # a longer one is masked as a number, whatever it holds
+_ORDER_DIGITS = 5
+_LABELLED_DIGITS_MAX = 12  # a longer "order number" is more likely a card
+_TRACKING_DIGITS = (15, 20, 22)  # FedEx, USPS
+_SIZE_DIGITS_MAX = 3
+_SSN_DIGITS, _SSN_TAIL_DIGITS, _SSN_DIGITS_MAX = 9, 4, 15  # "the last four of my social"; France has 15
+# The first digits of the card networks (ISO/IEC 7812): Visa, Mastercard, Amex, Diners, JCB, Discover, Maestro, UnionPay.
+_CARD_START = re.compile(r"4|5[0-8]|2[2-7]|3[4-9]|6|9792")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def find_pii(text: str) -> list[PiiSpan]:
+    """All personal data in ``text``, in order, without overlaps. In time linear in its length."""
+    spans: list[PiiSpan] = []
+    words = frozenset(_WORD.findall(text.lower()))
+    if "@" in text or not words.isdisjoint(AT_WORDS):
+        spans += _of(PiiKind.EMAIL, find_emails(text))
+    if not words.isdisjoint(BIRTH_HINTS):
+        spans += _of(PiiKind.BIRTHDAY, find_birth_dates(text))
+    if IBAN_START.search(text):
+        spans += _of(PiiKind.IBAN, find_ibans(text))
+    if not words.isdisjoint(ADDRESS_HINTS):
+        spans += _of(PiiKind.ADDRESS, find_addresses(text))
+    secrets = not words.isdisjoint(SECRET_HINTS)
+    if may_hold_digits(text, _PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS):
+        spans += _of(PiiKind.NUMBER, find_spanish_ids(text))
+        for run in digit_runs(text):
+            kind = _kind_of_run(text, run, secrets=secrets)
+            if kind is not None:
+                value = f"+{run.digits}" if run.has_plus else run.digits
+                spans.append(PiiSpan(kind, run.start, run.end, value))
+    return _without_overlaps(spans) if len(spans) > 1 else spans
+
+
+def _of(kind: PiiKind, found: Iterable[tuple[int, int, str]]) -> list[PiiSpan]:
+    return [PiiSpan(kind, start, end, value) for start, end, value in found]
+
+
+def _kind_of_run(text: str, run: DigitRun, *, secrets: bool) -> PiiKind | None:
+    count = len(run.digits)
+    if count < (_PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS):
+        return None
+    label = label_before(text, run.start)
+    if secrets and count in _PIN_DIGITS:
+        said = label if label in (Label.PIN, Label.CVV) else label_after(text, run.end)
+        if said is not None:
+            return PiiKind.CVV if said is Label.CVV and count in _CVV_DIGITS else PiiKind.PIN
+    if label is Label.SSN and (count == _SSN_TAIL_DIGITS or count in range(_SSN_DIGITS, _SSN_DIGITS_MAX + 1)):
+        return PiiKind.SSN
+    if count < _LONG_RUN_DIGITS or (not run.has_plus and _is_no_personal_data(text, run, label)):
+        return None
+    if _holds_card(run):
+        return PiiKind.CARD
+    if run.groups == (3, 2, 4):
+        return PiiKind.SSN
+    return PiiKind.PHONE if is_phone(run) else PiiKind.NUMBER
+
+
+def _holds_card(run: DigitRun) -> bool:
+    """A card number in the run, from the start of a word or group to the end of one: dates and other digits that are said
+    in the same breath do not hide it."""
+    if len(run.digits) < _CARD_DIGITS.start:
+        return False
+    if len(run.digits) in _CARD_DIGITS and passes_luhn(run.digits):
+        return True
+    if len(run.digits) > _CARD_RUN_DIGITS_MAX:
+        return False
+    for start in (0, *run.ends[:-1]):
+        if not _CARD_START.match(run.digits, start):
+            continue
+        for end in run.ends[bisect_left(run.ends, start + _CARD_DIGITS.start) :]:
+            if end - start >= _CARD_DIGITS.stop:
+                break
+            if (start, end) != (0, len(run.digits)) and passes_luhn(run.digits[start:end]):
+                return True
+    return False
+
+
+def _is_no_personal_data(text: str, run: DigitRun, label: Label | None) -> bool:
+    """Said to be an order, a parcel or sizes, or several of the five digits that order numbers have ("83102 83103")."""
+    count = len(run.digits)
+    if label is Label.CODE:
+        if count <= _LABELLED_DIGITS_MAX:
+            return True
+        if count in _TRACKING_DIGITS and not _CARD_START.match(run.digits):
+            return True
+    if label is Label.SIZES and run.groups and max(run.groups) <= _SIZE_DIGITS_MAX:
+        return True
+    return set(run.groups) == {_ORDER_DIGITS} and not phone_mentioned(text, run.start)
+
+
+def _without_overlaps(spans: list[PiiSpan]) -> list[PiiSpan]:
+    """Earlier rules win; what a dropped span leaves over is found in the next round of ``mask``."""
+    kept: list[PiiSpan] = []
+    starts: list[int] = []
+    for span in spans:
+        place = bisect_left(starts, span.start)
+        if (place and kept[place - 1].end > span.start) or (place < len(kept) and kept[place].start < span.end):
+            continue
+        kept.insert(place, span)
+        starts.insert(place, span.start)
+    return kept

@@ -1,0 +1,172 @@
+"""What the words beside a number say that it is: "my pin is …", "… is my pin", "order number …", "seguimiento …".
+
+From the number the words are read backwards (or forwards), past those that say nothing ("number", "is", "my"), up to the
+first that does. Sets of words instead of patterns: four languages stay readable, and no text can make it slow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import Enum
+
+from voice_agent.observability.pii.kinds import PLACEHOLDER
+from voice_agent.observability.pii.number_words import spellings
+
+
+class Label(Enum):
+    """What a number is said to be."""
+
+    PIN = "pin"
+    CVV = "cvv"
+    SSN = "ssn"
+    PHONE = "phone"
+    CODE = "code"  # orders, parcels, articles: no personal data
+    SIZES = "sizes"  # sizes and quantities, several in a row
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(spelling for word in text.split() for spelling in spellings(word))
+
+
+_LABELS: dict[Label, frozenset[str]] = {
+    Label.PIN: _words(
+        "pin pins pin's passcode passcodes password passwords clave contraseña nip رمزي رمز الرمز pincode otp"
+    ),
+    Label.CVV: _words("cvv cvv2 cvc cvc2 csc cryptogramme criptograma"),
+    Label.SSN: _words("ssn social sociale nss الضمان الاجتماعي"),
+    Label.PHONE: _words(
+        "phone mobile cell cellphone telephone tel call reach ring whatsapp fax móvil movil celular teléfono portable "
+        "téléphone llámame llámeme llamarme appelez appeler joindre هاتفي هاتف الهاتف جوالي جوال الجوال موبايلي موبايل "
+        "تليفوني واتساب"
+    ),
+    Label.CODE: _words(
+        "order orders invoice invoices ticket tickets reference references parcel parcels package tracking shipment "
+        "shipments case cases confirmation article item items sku isbn ean barcode model serial product return returns "
+        "waybill consignment ups fedex usps dhl dpd gls evri hermes ontrac "
+        "pedido pedidos orden órdenes factura facturas referencia referencias seguimiento rastreo paquete envío "
+        "artículo producto modelo serie devolución incidencia guía seur mrw correos localizador "
+        "commande commandes facture factures référence références suivi colis article produit modèle série retour "
+        "dossier chronopost colissimo mondial expédition envoi "
+        "الطلب طلبي طلب طلبية الطلبية طلبيتي الفاتورة فاتورة المرجع مرجع التتبع تتبع الشحنة شحنة شحنتي الطرد طرد البوليصة "
+        "بوليصة المنتج الإرجاع التذكرة أرامكس سمسا"
+    ),
+    Label.SIZES: _words(
+        "size sizes quantity quantities talla tallas cantidad cantidades taille tailles pointure pointures quantité "
+        "quantités مقاس مقاسات المقاس المقاسات الكمية كمية"
+    ),
+}
+_LABEL_OF = {word: label for label, words in _LABELS.items() for word in words}
+LABEL_WORDS = frozenset(_LABEL_OF)
+
+# Words that say it only together with another one ("security code", "mot de passe", "الرقم السري").
+_CODES = _words("code number código codigo codes clave")
+_TOGETHER: dict[str, tuple[Label, frozenset[str]]] = {
+    **dict.fromkeys(
+        _words("secret security access verification confidentiel secreto seguridad verificación acceso sécurité accès"),
+        (Label.PIN, _CODES),
+    ),
+    "time": (Label.PIN, _words("code password passcode")),
+    "pass": (Label.PIN, _words("code word")),
+    "passe": (Label.PIN, _words("mot code")),
+    **dict.fromkeys(
+        _words("السري السر المرور سري"),
+        (Label.PIN, _words("الرقم الرمز رقمي رقم رمز رمزي كلمة كود الكود والرقم والرمز")),
+    ),
+    **dict.fromkeys(_words("التحقق الأمان"), (Label.PIN, _words("رمز كود الرمز رقم"))),
+}
+_SAYS_NOTHING = _words(
+    "code codes number numbers no nr num id ids digit digits is was it's its it should be would my the to are that's that "
+    "equals um uh er and of this these new actual "
+    "código codigo número números dígitos cifras es eran era son el la los las mi mis su de del y eh nuevo nueva "
+    "numéro numéros chiffres est était sont le les mon ma mes c'est du et euh nouveau "
+    "هو هي رقم الرقم رقمي أرقام كود الكود كلمة الجديد"
+)
+# Between a PIN and its digits the thing may stand that it belongs to.
+_BELONGS = _words(
+    "for on my back card account tarjeta cuenta para en carte compte pour sur بطاقتي حسابي لبطاقتي لحسابي الخاص بي"
+)
+_COPULAS = _words("is was are es era son est était sont هو هي هذا")
+_OWNED = _words("my the our your mi la el mon ma le un رقمي رمزي الرقم الرمز")
+
+_NUMBER = _words("number número numéro رقمي")
+
+_WORD = re.compile(PLACEHOLDER.pattern + r"|\d+|[^\W\d_]+(?:['’][^\W\d_]+)*")
+_SPELLED = re.compile(r"\b(?:(p)[. ]{1,2}i[. ]{1,2}n|(c)[. ]{1,2}v[. ]{1,2}[vc]|(s)[. ]{1,2}s[. ]{1,2}n)\b")
+_CONTEXT_CHARS = 72  # how far a word may stand that says what a number is
+_CONTEXT_WORDS = 12
+_AFTER_WORDS = 7
+# A full stop between a label and a number divides them, unless it shortens "number".
+_SENTENCE_END = re.compile(r"(?<!\bno)(?<!\bnr)(?<!\bnum)(?<!\bnúm)[.!?؟]\s|\n")
+_EVERY_LABEL = (*_LABEL_OF, *_TOGETHER)
+SECRET_HINTS = frozenset(
+    word
+    for word in (*_EVERY_LABEL, "p", "c", "s")
+    if word in ("p", "c", "s")
+    or _LABEL_OF.get(word) in (Label.PIN, Label.CVV, Label.SSN)
+    or _TOGETHER.get(word, (None,))[0] is Label.PIN
+)
+"""Without one of these words no number of fewer than seven digits is personal data."""
+
+
+def label_before(text: str, start: int) -> Label | None:
+    """What the words right before ``start`` call the number that begins there."""
+    begin = max(0, start - _CONTEXT_CHARS)
+    context = _spelled_joined(text[begin:start].lower())
+    found = list(_WORD.finditer(context))
+    if begin and found:
+        found = found[1:]  # may be the end of a longer word
+    label, place = _first_label([match.group() for match in reversed(found)][:_CONTEXT_WORDS])
+    if label in (Label.CODE, Label.SIZES) and _SENTENCE_END.search(context, found[-1 - place].end()):
+        return None
+    return label
+
+
+def label_after(text: str, end: int) -> Label | None:
+    """What the words right behind ``end`` call the number that ends there ("… is my pin"). Of PINs and CVVs only."""
+    context = _spelled_joined(text[end : end + _CONTEXT_CHARS].lower())
+    words = [match.group() for match in _WORD.finditer(context)][:_AFTER_WORDS]
+    if words[:1] == ["that"]:
+        words = words[1:]
+    if len(words) < 2 or (words[0] not in _COPULAS and words[0] != "s") or words[1] not in _OWNED:
+        return None
+    label, _ = _first_label(words[1:], seen_before=False)
+    return label if label in (Label.PIN, Label.CVV) else None
+
+
+def phone_mentioned(text: str, start: int) -> bool:
+    """Whether the words somewhat before ``start`` speak of telephones, in whatever order."""
+    context = text[max(0, start - _CONTEXT_CHARS) : start].lower()
+    return any(_LABEL_OF.get(word) is Label.PHONE or word in _NUMBER for word in _WORD.findall(context))
+
+
+def _spelled_joined(text: str) -> str:
+    """ "p. i. n." as "pin"."""
+    return _SPELLED.sub(lambda m: "pin" if m[1] else "cvv" if m[2] else "ssn", text)
+
+
+def _first_label(words: list[str], *, seen_before: bool = True) -> tuple[Label | None, int]:
+    """The first label in ``words`` (nearest to the number first) and its place; nothing where another word comes first."""
+    passed: list[str] = []
+    belongs = False
+    for place, word in enumerate(words):
+        label = _LABEL_OF.get(word)
+        if label is None and word in _TOGETHER:
+            kind, companions = _TOGETHER[word]
+            if "social" in words[place + 1 : place + 2]:
+                return Label.SSN, place
+            around = (*passed, *words[place + 1 : place + 3])
+            label = kind if any(other in companions for other in around) else None
+        if label is not None and (not belongs or label in (Label.PIN, Label.CVV, Label.SSN)):
+            return label, place
+        if word in _BELONGS and word not in _SAYS_NOTHING and (seen_before or passed):
+            belongs = True
+        elif word not in _SAYS_NOTHING and word not in _TOGETHER:
+            return None, place
+        passed.append(word)
+    return None, 0
+
+
+def holds_any(words: frozenset[str], hints: Iterable[str]) -> bool:
+    """Whether one of ``hints`` is among ``words``."""
+    return not words.isdisjoint(hints)
