@@ -23,7 +23,7 @@ from voice_agent.conversation.events import (
     Stage,
     ToolReturned,
 )
-from voice_agent.conversation.grounding import Claim, Evidence
+from voice_agent.conversation.grounding import Claim, Evidence, evidence_of
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.sentences import SentenceSegmenter
 from voice_agent.models import CONFIRMATION_REQUIRED, Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
@@ -130,7 +130,7 @@ class DialogueManager:
         """One round of the model: its segments as they come, the rest into ``written``."""
         self._post(LlmStarted(written.reply_id, written.number))
         segmenter = SentenceSegmenter()
-        evidence = _evidence(request.messages) if self._services.settings.grounding else None
+        evidence = evidence_of(request.messages) if self._services.settings.grounding else None
         spoken = answered = False
         async with aclosing(self._services.language_model.stream(request, self._switched)) as events:
             async for event in events:
@@ -190,19 +190,6 @@ class DialogueManager:
         """What anyone may read is no personal data: the shop's own e-mail address must be spoken as it is."""
         tool = self._services.tools.find(tool_name)
         return tool is not None and tool.read_only and tool.identity is IdentityLevel.NONE
-
-
-def _evidence(messages: tuple[Message, ...]) -> Evidence:
-    """What the model may say as a fact: its prompt, what tools brought, what was said before; and the caller's numbers."""
-    evidence = Evidence()
-    for message in messages:
-        if message.tool_result is not None:
-            evidence.add_data(message.tool_result.data)
-        elif message.role is Role.CALLER:
-            evidence.add_heard(message.text)
-        else:
-            evidence.add_text(message.text)
-    return evidence
 
 
 def _not_known(claims: tuple[Claim, ...]) -> str:

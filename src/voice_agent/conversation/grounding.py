@@ -22,6 +22,8 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Final
 
+from voice_agent.models import Message, Role
+
 
 class ClaimKind(StrEnum):
     """A closed set: safe as a metric label."""
@@ -197,6 +199,19 @@ class Evidence:
                 )
             case ClaimKind.STATE:
                 return re.search(rf"\b(?:{_STATES[claim.value]})\b|\b{claim.value}\b", self._words) is not None
+
+
+def evidence_of(messages: Iterable[Message]) -> Evidence:
+    """What a model may say as a fact: its prompt, what tools brought, what was said before; and the caller's numbers."""
+    evidence = Evidence()
+    for message in messages:
+        if message.tool_result is not None:
+            evidence.add_data(message.tool_result.data)
+        elif message.role is Role.CALLER:
+            evidence.add_heard(message.text)
+        else:
+            evidence.add_text(message.text)
+    return evidence
 
 
 def _plain(number: str) -> str:
