@@ -98,7 +98,8 @@ async def _try(kind: Kind, name: str, settings: Settings, context: ProviderConte
     except ProviderError as error:
         reached = None if is_local else error.category not in _UNREACHED
         authorised = None if is_local or not reached else error.category is not ProviderFault.AUTH
-        advice = "" if is_local else " " + _WHAT_TO_DO[error.category]
+        advised = is_local or "check " in str(error).lower()  # the provider's own file knows best what to look at
+        advice = "" if advised else " " + _WHAT_TO_DO[error.category]
         return Trial(
             stage, name, reached, authorised, None, f"{error}{'' if str(error).endswith('.') else '.'}{advice}"
         )
