@@ -80,6 +80,13 @@ def test_the_apology_is_heard_while_the_handover_is_still_being_made() -> None:
     assert len(caller.world.packets) == 1
 
 
+def test_an_apology_longer_than_the_handover_may_take_keeps_its_outcome() -> None:
+    caller = call(asks_once(then="call_end"), World(rounds=[[broken()]] * 4, speech_s=4.0))
+    said = [entry.segments for entry in (r.entry for r in caller.records) if entry.name == "say"]
+    assert "CB-23467" in " ".join(said[2])
+    assert caller.last("call_end").outcome is CallOutcome.ESCALATED
+
+
 def test_a_voice_lost_in_mid_call_leaves_the_prepared_words() -> None:
     async def scene(caller: Caller) -> None:
         await caller.has_phrases()

@@ -326,10 +326,10 @@ class Decisions:
         ctx = self._ctx
         if ctx.call is not CallState.TRANSFERRING or (ctx.reply is not None and ctx.reply.then_end is not None):
             return
+        ctx.timers.clear(Timer.TRANSFER)
         if ctx.reply is not None:
             ctx.handed_over = event
             return
-        ctx.timers.clear(Timer.TRANSFER)
         prompts = ctx.locale.prompts
         outcome = CallOutcome.ESCALATED
         if event.receipt is None:
