@@ -2,9 +2,9 @@
 
 Each case is a call of its own, with its own server process (``deepgram,local``, ``openai,builtin``, ``openai,local``) and
 its own stand-ins of the vendors, one stage of which fails from a moment on and does not heal. The caller asks three
-questions, in real speech; the second one meets the fault. The stand-ins hear, think and speak by script, so that the machine carries
-several calls at once; the providers that take over are the real local ones. One case a stage has nobody to take over: there
-the caller is to hear an apology and to be transferred.
+questions, in real speech; the second one meets the fault. The stand-ins hear, think and speak by script, so that the machine
+carries several calls at once; the providers that take over are the real local ones. One case a stage has nobody to take
+over: there the caller is to hear an apology and to be transferred.
 
 A case passes where the call ended properly; no silence in the received audio, from the caller's last voiced sample or inside
 of what the agent says, is longer than 2 s; the event log replays to the same decisions, tells the failover, and its history

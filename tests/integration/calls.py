@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
@@ -66,3 +67,25 @@ async def wait_for_no_calls(server: RunningServer, timeout_s: float = 10.0) -> N
     while (active := await asyncio.to_thread(server.metric, "voice_active_sessions")) > 0:
         assert loop.time() < deadline_s, f"{active:g} sessions are still active {timeout_s:g} s after the last call"
         await asyncio.sleep(0.1)
+
+
+_SPELLED = {"4": ("four", "for"), "2": ("two", "too", "to"), "7": ("seven",), "1": ("one", "won")}
+_PAIRS = ("42|forty[ -]?(?:two|2)", "71|seventy[ -]?(?:one|1)")
+
+
+def _spellings() -> re.Pattern[str]:
+    """Digits together, spaced, in words, in pairs, and mixtures; not inside longer numbers, ids or fractions."""
+    gap = r"[\s,.;:\-_/\"'\\]{0,4}"
+    one_by_one = gap.join(f"(?:{'|'.join([digit, *_SPELLED[digit]])})" for digit in PIN)
+    pairs = gap.join(f"(?:{pair})" for pair in _PAIRS)
+    return re.compile(rf"(?<![0-9A-Za-z.])(?:{one_by_one}|{pairs})(?![0-9A-Za-z])", re.IGNORECASE)
+
+
+_TIME = re.compile(r"\d+\.\d+")
+
+
+def pin_found(text: str) -> list[str]:
+    """Where ``PIN`` stands in any spelling, with what is around it. A decimal number is a time or a measure, and speech
+    has none."""
+    matches = (match for match in _spellings().finditer(text) if not _TIME.fullmatch(match.group()))
+    return [text[max(0, match.start() - 60) : match.end() + 60] for match in matches]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.hearing import digits_in, recognised
-from tests.integration.calls import PIN, place_call, tools_used
+from tests.integration.calls import PIN, pin_found, place_call, tools_used
 from tests.servers import RunningServer
 
 from voice_agent.evaluation.caller import CallFrame
@@ -118,26 +118,6 @@ def test_the_context_packet_is_in_the_database(whole_call: WholeCall, server: Ru
 
 # -- privacy: the digits, in any spelling, are nowhere
 
-_SPELLED = {"4": ("four", "for"), "2": ("two", "too", "to"), "7": ("seven",), "1": ("one", "won")}
-_PAIRS = ("42|forty[ -]?(?:two|2)", "71|seventy[ -]?(?:one|1)")
-
-
-def _spellings() -> re.Pattern[str]:
-    """Digits together, spaced, in words, in pairs, and mixtures; not inside longer numbers, ids or fractions."""
-    gap = r"[\s,.;:\-_/\"'\\]{0,4}"
-    one_by_one = gap.join(f"(?:{'|'.join([digit, *_SPELLED[digit]])})" for digit in PIN)
-    pairs = gap.join(f"(?:{pair})" for pair in _PAIRS)
-    return re.compile(rf"(?<![0-9A-Za-z.])(?:{one_by_one}|{pairs})(?![0-9A-Za-z])", re.IGNORECASE)
-
-
-_TIME = re.compile(r"\d+\.\d+")
-
-
-def _found(text: str) -> list[str]:
-    """Where the PIN stands, with what is around it. A decimal number is a time or a measure, and speech has none."""
-    matches = (match for match in _spellings().finditer(text) if not _TIME.fullmatch(match.group()))
-    return [text[max(0, match.start() - 60) : match.end() + 60] for match in matches]
-
 
 def test_the_search_itself_finds_every_spelling() -> None:
     for spelling in (
@@ -149,9 +129,9 @@ def test_the_search_itself_finds_every_spelling() -> None:
         "4. 2. 7. 1.",
         "forty-two seventy-one",
     ):
-        assert _found(f"text: {spelling}"), spelling
+        assert pin_found(f"text: {spelling}"), spelling
     for other in ("order 84271", "0.4271", "a4271b", "four two", '"t":4.271,', "21:31:42.71Z"):
-        assert not _found(f"text: {other}"), other
+        assert not pin_found(f"text: {other}"), other
 
 
 def test_the_pin_is_nowhere(whole_call: WholeCall, server: RunningServer) -> None:
@@ -166,7 +146,7 @@ def test_the_pin_is_nowhere(whole_call: WholeCall, server: RunningServer) -> Non
     places |= {str(path): path.read_bytes().decode("latin-1") for path in databases}
     assert any(whole_call.call_id in text for name, text in places.items() if name.endswith(".jsonl"))
     assert databases
-    leaks = {name: found for name, text in places.items() if (found := _found(text))}
+    leaks = {name: found for name, text in places.items() if (found := pin_found(text))}
     assert not leaks
 
 
