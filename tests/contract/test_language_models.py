@@ -73,7 +73,7 @@ async def test_a_stream_ends_in_exactly_one_finish(model: LanguageModel) -> None
     events = await events_of(model, caller("hello"))
     assert [isinstance(event, LlmFinished) for event in events] == [False] * (len(events) - 1) + [True]
     assert text_of(events).strip()
-    assert all(event.text for event in events if isinstance(event, TextDelta))
+    assert any(event.text for event in events if isinstance(event, TextDelta))
 
 
 async def test_a_tool_is_called_with_json_that_fits_its_schema(model: LanguageModel) -> None:

@@ -55,6 +55,8 @@ def text_for_model(message: Message) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
+    """A piece of the answer. An empty one says that the model is at work on something that is not said."""
+
     text: str
 
 

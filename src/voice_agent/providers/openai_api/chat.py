@@ -62,13 +62,16 @@ class ChatModel:
         await self._account.warm_up()
 
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmEvent]:
-        """Text as it is written, then the tool calls, then the finish. Raises ``ProviderError``."""
+        """Text as it is written, then the tool calls, then the finish. What is written without being said (arguments of
+        tool calls, thoughts) gives an empty text, so that whoever waits knows that there is life. Raises
+        ``ProviderError``."""
         answer = await self._ask(request)
         try:
             deltas = Deltas()
             async with aclosing(self._events(answer, deltas)) as events:
                 async for event in events:
-                    if text := self._fed(deltas, event):
+                    text = self._fed(deltas, event)
+                    if text or deltas.works_silently:
                         yield TextDelta(text)
             if text := deltas.flush():
                 yield TextDelta(text)

@@ -68,13 +68,15 @@ class ThoughtFilter:
 
 class Deltas:
     """Feed it the parsed events in order. ``finish_reason`` is empty until the server tells one; ``complete`` is set by
-    whoever reads the end mark; ``said`` tells whether there was any text."""
+    whoever reads the end mark; ``said`` tells whether there was any text; ``works_silently`` whether the newest event
+    carried a piece of a tool call or of a thought."""
 
     def __init__(self) -> None:
         self.finish_reason = ""
         self.complete = False
         self.usage: dict[str, int] = {}
         self.said = False
+        self.works_silently = False
         self._chars = 0
         self._thoughts = ThoughtFilter()
         self._calls: list[_OpenCall] = []
@@ -84,6 +86,7 @@ class Deltas:
         if usage := event.get("usage"):
             self.usage = usage_of(usage)
         choices = event.get("choices")
+        self.works_silently = False
         if not choices:
             return ""
         try:
@@ -95,6 +98,7 @@ class Deltas:
                 for piece in calls:
                     self._take_call(piece)
             content = delta.get("content")
+            self.works_silently = bool(calls or content or delta.get("reasoning_content") or delta.get("reasoning"))
             refusal = delta.get("refusal")
         except (AttributeError, TypeError, KeyError, IndexError) as error:
             raise ValueError(f"an event of an unknown shape ({type(error).__name__})") from None
