@@ -39,23 +39,27 @@ from voice_agent.observability.record import RecordSink
 from voice_agent.providers.chain.build import build_chains
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder, default_cache_dir
 from voice_agent.providers.pool import ModelPool
-from voice_agent.providers.registry import provider_context
+from voice_agent.providers.registry import ProviderContext, provider_context
 from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.turn.smart_turn import SmartTurnModel
 from voice_agent.providers.understanding.semantic import SemanticUnderstanding
 from voice_agent.providers.vad.silero import SileroDetectorFactory
 from voice_agent.rag.corpus import seed_corpus
 from voice_agent.rag.pipeline import KnowledgeBase, open_knowledge
+from voice_agent.store.caller_admin import CallerAdmin
 from voice_agent.store.callers import CallerDirectory
 from voice_agent.store.database import Database, open_database
 from voice_agent.store.demo import seed_demo
 from voice_agent.store.handovers import CallbackHandovers
 from voice_agent.store.orders import DatabaseOrders
+from voice_agent.tools.backend_client import ShopClient
+from voice_agent.tools.base import Tool
 from voice_agent.tools.end_call import end_call_tool
 from voice_agent.tools.knowledge import knowledge_tool
 from voice_agent.tools.orders import order_status_tool
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
+from voice_agent.tools.shop import shop_tools
 from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
 
@@ -181,6 +185,7 @@ async def _local_services(
     understanding = SemanticUnderstanding(embedder, cache_dir=default_cache_dir())
     callers = CallerDirectory(database, settings.identity, clock)
     stack.callback(callers.close)
+    order_tools = _order_tools(settings, context, database)
 
     knowledge: KnowledgeBase | None = None
     async with _one_error(), asyncio.TaskGroup() as group:
@@ -200,9 +205,7 @@ async def _local_services(
         knowledge = opened.result()
 
     pins = GuardedPinVerifier(callers, settings.tools, clock)
-    tools = ToolRegistry(
-        order_status_tool(DatabaseOrders(database)), transfer_tool(), end_call_tool(), verify_pin_tool(pins)
-    )
+    tools = ToolRegistry(*order_tools, transfer_tool(), end_call_tool(), verify_pin_tool(pins))
     if knowledge is not None:
         tools.register(knowledge_tool(knowledge))
     services = CallServices(
@@ -281,6 +284,15 @@ async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderst
     await language_model.warm_up()
 
 
+def _order_tools(settings: Settings, context: ProviderContext, database: Database) -> tuple[Tool, ...]:
+    """Those of the shop's order system, or the one that reads our own database."""
+    if not settings.shop.api_url:
+        return (order_status_tool(DatabaseOrders(database)),)
+    shop = ShopClient(context.web, settings.shop)
+    context.warmth.register("the shop", shop.warm)
+    return shop_tools(shop)
+
+
 async def _seed_orders(database: Database, clock: Clock) -> None:
     await seed_demo(database, clock.wall().date())
 
@@ -301,6 +313,18 @@ async def open_knowledge_base(settings: Settings) -> AsyncIterator[KnowledgeBase
         if settings.demo_data_wanted:
             await seed_corpus(knowledge)
         yield knowledge
+
+
+@asynccontextmanager
+async def open_caller_admin(settings: Settings) -> AsyncIterator[CallerAdmin]:
+    """The callers alone, for the command line."""
+    state_dir = settings.server.state_dir
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clock = LoopClock()
+    async with open_database(settings.store, state_dir) as database:
+        if settings.demo_data_wanted:
+            await _seed_orders(database, clock)
+        yield CallerAdmin(database, clock)
 
 
 def call_settings(settings: Settings) -> CallSettings:

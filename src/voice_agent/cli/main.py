@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from voice_agent.cli.bench import bench_app
+from voice_agent.cli.callers import callers_app
 from voice_agent.cli.kb import kb_app
 from voice_agent.clock import process_seconds
 from voice_agent.errors import VoiceAgentError
@@ -26,6 +27,7 @@ app = typer.Typer(
     help="Answers calls: listens, thinks, uses tools and speaks, in real time.",
 )
 app.add_typer(bench_app, name="bench", help="Measure how well this installation behaves.")
+app.add_typer(callers_app, name="callers", help="Who may prove their identity: list, add, set-pin, unlock, remove.")
 app.add_typer(kb_app, name="kb", help="The knowledge base: add documents, search, list.")
 
 

@@ -1,0 +1,96 @@
+"""``voice-agent callers``: who may prove their identity, and with which PIN.
+
+A PIN is typed at a prompt, or comes on standard input for scripts; it is never an argument, which other users of the
+machine and the shell's history could read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from voice_agent.errors import ConfigError
+
+if TYPE_CHECKING:  # what a command needs is imported when it runs, so that --help is instant
+    from voice_agent.store.caller_admin import CallerAdmin
+
+T = TypeVar("T")
+
+callers_app = typer.Typer(no_args_is_help=True, help="Who may prove their identity by PIN.")
+_CallerId = Annotated[str, typer.Argument(metavar="CALLER", help="A telephone number, or another caller id.")]
+
+
+@callers_app.command("list")
+def list_callers() -> None:
+    """List all callers, failed tries and locks; never PINs."""
+    table = Table("caller", "name", "locale", "failed tries", "locked for")
+    for row in _with_admin(lambda admin: admin.all()):
+        locked = f"{row.locked_s / 60:.0f} min" if row.locked_s else ""
+        table.add_row(row.caller_id, row.name, row.locale, str(row.failures or ""), locked)
+    Console().print(table)
+
+
+@callers_app.command()
+def add(
+    caller: _CallerId,
+    name: Annotated[str, typer.Option(help="The full name.")],
+    locale: Annotated[str, typer.Option(help="Language and region.")] = "en-US",
+) -> None:
+    """Add a caller; asks for the PIN."""
+    pin = _new_pin()
+    key = _with_admin(lambda admin: admin.add(caller, name, locale, pin))
+    typer.echo(f"added {key}")
+
+
+@callers_app.command("set-pin")
+def set_pin(caller: _CallerId) -> None:
+    """Give a caller a new PIN; asks for it. A lock is taken off."""
+    pin = _new_pin()
+    key = _with_admin(lambda admin: admin.set_pin(caller, pin))
+    typer.echo(f"{key} has a new PIN")
+
+
+@callers_app.command()
+def unlock(caller: _CallerId) -> None:
+    """Take off the lock after wrong PINs."""
+    key = _with_admin(lambda admin: admin.unlock(caller))
+    typer.echo(f"{key} may try again")
+
+
+@callers_app.command()
+def remove(caller: _CallerId) -> None:
+    """Remove a caller: the PIN no longer proves anything."""
+    key = _with_admin(lambda admin: admin.remove(caller))
+    typer.echo(f"removed {key}")
+
+
+def _new_pin() -> str:
+    """A PIN typed twice, unseen; the first line of standard input where that is no terminal. Raises ``ConfigError``."""
+    from voice_agent.config import load_settings
+    from voice_agent.store.caller_admin import weakness
+
+    digits = load_settings().identity.pin_digits
+    if sys.stdin.isatty():
+        pin = typer.prompt(f"New PIN ({digits} digits)", hide_input=True, confirmation_prompt=True)
+    else:
+        pin = sys.stdin.readline().strip()
+    if problem := weakness(pin, digits):
+        raise ConfigError(f"this PIN is not taken: {problem}")
+    return str(pin)
+
+
+def _with_admin(work: Callable[[CallerAdmin], Awaitable[T]]) -> T:
+    from voice_agent.app import open_caller_admin
+    from voice_agent.config import load_settings
+
+    async def run() -> T:
+        async with open_caller_admin(load_settings()) as admin:
+            return await work(admin)
+
+    return asyncio.run(run())
