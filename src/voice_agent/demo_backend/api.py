@@ -34,7 +34,8 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=KEY_CHARS
 
 
 def create_api(shop: Shop, token: str, faults: FaultBoard | None = None) -> FastAPI:
-    """The application. ``token`` must not be empty. With ``faults`` there is a switchboard under /dev/faults."""
+    """The application. ``token`` must not be empty; /healthz needs none. With ``faults`` there is a switchboard under
+    /dev/faults. Raises ``ConfigError``."""
     if not token:
         raise ConfigError("the shop needs a bearer token: set SHOP_API_TOKEN.")
     api = FastAPI(
@@ -48,6 +49,7 @@ def create_api(shop: Shop, token: str, faults: FaultBoard | None = None) -> Fast
     api.include_router(_reading_routes())
     api.include_router(_writing_routes())
     api.add_api_route("/healthz", _healthy, include_in_schema=False)
+    api.add_api_route("/v1/status", _healthy, summary="Whether the token is accepted.")
     if faults is not None:
         api.include_router(_switchboard(faults))
     api.add_exception_handler(ProblemError, _on_problem)

@@ -9,7 +9,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from voice_agent.store.records import OrderStatus
 
@@ -44,6 +44,16 @@ class Preferred(StrEnum):
 
 class _Out(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+def _without_controls(text: str) -> str:
+    """PostgreSQL takes no NUL, and nobody says the others."""
+    if any(char < " " or char == "\x7f" for char in text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+_PLAIN = AfterValidator(_without_controls)
 
 
 class _In(BaseModel):
@@ -144,8 +154,8 @@ class Delivery(_Out):
     shipments: list[Shipment]
 
 
-_Text = Annotated[str, StringConstraints(max_length=200)]
-_Line = Annotated[str, StringConstraints(min_length=1, max_length=120)]
+_Text = Annotated[str, StringConstraints(max_length=200), _PLAIN]
+_Line = Annotated[str, StringConstraints(min_length=1, max_length=120), _PLAIN]
 
 
 class ReturnItem(_In):
@@ -188,10 +198,12 @@ class AddressRequest(_In):
     """``recipient``, ``region`` and ``country`` stay as they are where they are not given."""
 
     street: _Line
-    city: Annotated[str, StringConstraints(min_length=1, max_length=80)]
-    postal_code: Annotated[str, StringConstraints(min_length=2, max_length=16, pattern=r"^[A-Za-z0-9][A-Za-z0-9 \-]*$")]
-    extra: Annotated[str, StringConstraints(max_length=120)] = ""
-    region: Annotated[str, StringConstraints(max_length=40)] | None = None
+    city: Annotated[str, StringConstraints(min_length=1, max_length=80), _PLAIN]
+    postal_code: Annotated[
+        str, StringConstraints(min_length=2, max_length=16, pattern=r"^[A-Za-z0-9][A-Za-z0-9 \-]*[A-Za-z0-9]$")
+    ]
+    extra: Annotated[str, StringConstraints(max_length=120), _PLAIN] = ""
+    region: Annotated[str, StringConstraints(max_length=40), _PLAIN] | None = None
     recipient: _Line | None = None
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
 
@@ -202,7 +214,7 @@ class AddressUpdated(_Out):
 
 
 class CallbackRequest(_In):
-    topic: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    topic: Annotated[str, StringConstraints(min_length=1, max_length=200), _PLAIN]
     preferred: Preferred = Preferred.SOON
 
 

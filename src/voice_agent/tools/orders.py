@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from voice_agent.store.records import Order
 from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
+from voice_agent.tools.shop_words import orders_summary
 
 #: More is not listened to; the answer says how many were left out.
 ORDERS_TOLD = 5
@@ -64,6 +65,7 @@ def order_status_tool(client: OrderClient) -> Tool:
         handler=handle,
         fallback="I'm sorry, I can't reach the order system right now.",
         identity=IdentityLevel.VERIFIED,
+        summary=orders_summary,
     )
 
 

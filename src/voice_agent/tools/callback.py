@@ -1,0 +1,57 @@
+"""The shop's tool ``callback_request``: somebody calls back, on the number of this call. Writing, for everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voice_agent.tools.arguments import text_schema
+from voice_agent.tools.backend_client import Refusal, ShopClient
+from voice_agent.tools.base import Tool, ToolAnswer, ToolContext
+
+_WHEN = {
+    "soon": "as soon as possible",
+    "morning": "in the morning",
+    "afternoon": "in the afternoon",
+    "evening": "in the evening",
+}
+
+
+def callback_tool(client: ShopClient) -> Tool:
+    """``callback_request {topic, preferred?}`` → ``{"callback_id", "preferred"}``. Reasons: no_number, too_many_callbacks.
+
+    No argument takes a telephone number: otherwise a call could make the shop ring anybody.
+    """
+
+    async def handle(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        body = {"topic": arguments["topic"], "preferred": arguments.get("preferred", "soon")}
+        done = await client.request_callback(context.caller_id, body, idempotency_key=context.idempotency_key)
+        if isinstance(done, Refusal):
+            return done.answer()
+        return ToolAnswer({"callback_id": done.callback_id, "preferred": done.preferred})
+
+    return Tool(
+        name="callback_request",
+        description=(
+            "Asks a colleague to call the caller back, on the number they are calling from; another number is not possible. "
+            "Use it when the caller wants to be called later rather than be put through now."
+        ),
+        parameters={
+            "type": "object",
+            "properties": {
+                "topic": text_schema(200, "What it is about."),
+                "preferred": {"type": "string", "enum": list(_WHEN), "description": "When. Default: soon."},
+            },
+            "required": ["topic"],
+            "additionalProperties": False,
+        },
+        handler=handle,
+        fallback="I'm sorry, I can't arrange a callback right now.",
+        timeout_s=4.0,
+        read_only=False,
+        summary=_summary,
+    )
+
+
+def _summary(data: Mapping[str, Any]) -> str:
+    return f"We will call you back {_WHEN.get(data['preferred'], 'soon')}, on the number you are calling from."
