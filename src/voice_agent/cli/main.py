@@ -110,6 +110,24 @@ def dev_vendors(
     run_dev_vendors(VendorPlan(port, key, tuple(fault or ()), tuple(first_ms or ()), tuple(gap_ms or ()), script))
 
 
+@app.command("demo-backend")
+def demo_backend(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 9200,
+    host: Annotated[str, typer.Option(help="Address to bind; beyond this machine set SHOP_API_TOKEN.")] = "127.0.0.1",
+    faults: Annotated[bool, typer.Option("--faults", help="Allow faults to be switched at /dev/faults.")] = False,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Fail from the start: ENDPOINT=FAULT, as cancel_order=hang; repeatable.")
+    ] = None,
+) -> None:
+    """Start the demo shop's order system: orders, returns and callbacks of 230 callers, for the tools to ask over HTTP.
+
+    Prints the settings to paste where voice-agent serves. Its data lies in SHOP_DATABASE_URL, or shop.db in STATE_DIR.
+    """
+    from voice_agent.cli.demo_backend import BackendPlan, run_demo_backend
+
+    run_demo_backend(BackendPlan(host, port, faults, tuple(fault or ())))
+
+
 @app.command()
 def config(
     example: Annotated[bool, typer.Option("--example", help="Print .env.example instead: every default.")] = False,

@@ -43,6 +43,8 @@ def create_api(shop: Shop, token: str, faults: FaultBoard | None = None) -> Fast
         version=__version__,
         summary="Orders of a shop's customers, and what can be done about them.",
         redirect_slashes=False,
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
     )
     api.state.shop = shop
     api.state.faults = faults
