@@ -11,7 +11,8 @@ A section may tell which questions it answers, one a line, in a comment that is 
       Will it come tomorrow if I order today?
     -->
 
-Callers' words resemble such questions far more than they resemble the answer.
+Callers' words resemble such questions far more than they resemble the answer. In the same way ``<!-- not answered: ... -->``
+lists questions that sound as if the section answered them and that no document answers: they make the search unsure.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 #: Grows with every change that gives other passages, so that stored documents are cut anew.
-CHUNKING_VERSION = "2"
+CHUNKING_VERSION = "3"
 
 #: About 25 seconds of speech: more would not be listened to, and longer passages match questions less sharply.
 PASSAGE_WORDS = 60
 
-_SENTENCE_END = re.compile(r"""(?:(?<=[.!?])|(?<=[.!?]["')\]]))\s+(?=["'(\[]?[A-Z0-9])""")
+# Scripts without capitals (Arabic, Chinese) begin a sentence with any letter, so only Latin small letters are excluded.
+_SENTENCE_END = re.compile(
+    r"""(?:(?<=[.!?؟。！？])|(?<=[.!?؟]["'»”’)\]]))\s+"""
+    r"""(?=["'«“‘¿¡(\[]*[^\W_])(?!["'«“‘¿¡(\[]*[a-zß-öø-ÿ])"""
+)
 #: A full stop after these ends no sentence, even before a capital or a digit.
 _ABBREVIATION = re.compile(r"(?:\b(?:a\.m|p\.m|e\.g|i\.e|etc|vs|approx|mr|mrs|ms|dr|st|u\.s))\.$", re.I)
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)(?:\s+#*)?\s*$")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)])\s+(.*)$")
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.S)
-_ASKED = re.compile(r"<!--\s*asked:(.*?)-->", re.S)
+_ASKED = re.compile(r"<!--\s*(asked|not answered):(.*?)-->", re.S)
 _ASKED_MARK = "\0asked "  # begins the line that stands for such a comment; no document holds zero bytes
 _INLINE = (
     (re.compile(r"<!--.*?-->", re.S), ""),
@@ -46,32 +51,40 @@ _INLINE = (
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One passage. ``heading`` is empty before a document's first section; ``asked`` are questions that it answers."""
+    """One passage. ``heading`` is empty before a document's first section, and names the sections around it too
+    ("Boots: Sizes"); ``asked`` are questions that it answers, ``unanswered`` such that no document does."""
 
     title: str
     heading: str
     text: str
     asked: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
 
 def chunk_markdown(markdown: str, fallback_title: str) -> tuple[Chunk, ...]:
     """The passages of a Markdown text, in order. ``fallback_title`` serves where there is no first-level heading."""
     title = fallback_title
-    heading = ""
+    sections: dict[int, str] = {}  # heading level to heading
     chunks: list[Chunk] = []
     titled = False
     asked: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
     for level, content in _blocks(markdown):
-        if level == _QUESTIONS:
+        if level == _ANSWERED:
             asked += tuple(content.split("\n"))
+        elif level == _UNANSWERED:
+            unanswered += tuple(content.split("\n"))
         elif level == 0:
+            heading = ": ".join(sections[level] for level in sorted(sections))
             for text in _pack(split_sentences(content)):
-                chunks.append(Chunk(title, heading, text, asked))
-                asked = ()  # a long section begins with what it is about
+                chunks.append(Chunk(title, heading, text, asked, unanswered))
+                asked = unanswered = ()  # a long section begins with what it is about
         elif level == 1 and not titled:
-            title, heading, titled, asked = content, "", True, ()
+            title, titled, asked, unanswered = content, True, (), ()
+            sections.clear()
         else:
-            heading, asked = content, ()
+            sections = {outer: text for outer, text in sections.items() if outer < level} | {level: content}
+            asked = unanswered = ()
     return tuple(chunks)
 
 
@@ -108,17 +121,19 @@ def _bounded(sentences: Sequence[str]) -> Iterator[str]:
             yield " ".join(words[start : start + PASSAGE_WORDS])
 
 
-_QUESTIONS = -1
+_ANSWERED, _UNANSWERED = -1, -2
 
 
 def _blocks(markdown: str) -> Iterator[tuple[int, str]]:
-    """(heading level, its text), (-1, the questions of the section that follows, one a line) and (0, a section's plain
-    text), in order. Paragraphs, list items and table rows end as sentences do."""
+    """(heading level, its text), (-1 or -2, the questions of the section that follows, one a line: answered or not) and
+    (0, a section's plain text), in order. Paragraphs, list items and table rows end as sentences do."""
     text = _FRONT_MATTER.sub("", markdown.replace("\r\n", "\n").replace("\r", "\n").replace("\0", ""))
-    questions: list[str] = []
+    questions: list[tuple[int, str]] = []
 
     def noted(match: re.Match[str]) -> str:
-        questions.append("\n".join(line.strip() for line in match[1].split("\n") if any(map(str.isalnum, line))))
+        kind = _ANSWERED if match[1] == "asked" else _UNANSWERED
+        lines = (line.strip() for line in match[2].split("\n") if any(map(str.isalnum, line)))
+        questions.append((kind, "\n".join(lines)))
         return f"\n{_ASKED_MARK}{len(questions) - 1}\n"
 
     text = _ASKED.sub(noted, text)
@@ -126,7 +141,7 @@ def _blocks(markdown: str) -> Iterator[tuple[int, str]]:
         text = pattern.sub(replacement, text)
     body: list[str] = []
     paragraph: list[str] = []
-    asked: list[str] = []
+    asked: list[tuple[int, str]] = []
 
     def end_paragraph() -> None:
         if paragraph:
@@ -143,7 +158,7 @@ def _blocks(markdown: str) -> Iterator[tuple[int, str]]:
         if heading:
             end_paragraph()
             if body:
-                yield from ((_QUESTIONS, lines) for lines in asked if lines)
+                yield from ((kind, lines) for kind, lines in asked if lines)
                 yield 0, " ".join(body)
                 body.clear()
             asked.clear()

@@ -1,6 +1,6 @@
-"""Reads documents from files: Markdown, plain text and HTML.
+"""Reads documents: Markdown, plain text, HTML, PDF and Word (docx), from files or from bytes that were fetched.
 
-Each file gives one ``Document`` or one clear reason why not; a folder is read through, hidden entries left out.
+Each gives one ``Document`` or one clear reason why not; a folder is read through, hidden entries left out.
 """
 
 from __future__ import annotations
@@ -9,19 +9,25 @@ import codecs
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 
 from voice_agent.errors import ConfigError
 from voice_agent.rag.chunking import CHUNKING_VERSION, Chunk, chunk_markdown
+from voice_agent.rag.readers.docx import DocxError, docx_to_markdown
+from voice_agent.rag.readers.html import html_to_markdown
+from voice_agent.rag.readers.pdf import PdfError, pdf_to_markdown
 
 MARKDOWN = frozenset({".md", ".markdown"})
 TEXT = frozenset({".txt", ".text"})
 HTML = frozenset({".html", ".htm"})
-SUFFIXES = MARKDOWN | TEXT | HTML
+PDF = frozenset({".pdf"})
+DOCX = frozenset({".docx"})
+SUFFIXES = MARKDOWN | TEXT | HTML | PDF | DOCX
 
-#: About a thousand printed pages. A larger file is a data dump, whose passages would drown all others.
+#: About a thousand printed pages of text. A larger file is a data dump, whose passages would drown all others.
 MAX_BYTES = 5_000_000
+#: PDF and Word documents hold fonts and pictures too.
+MAX_BINARY_BYTES = 50_000_000
 
 _TITLE_MAX_CHARS = 80
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -59,28 +65,57 @@ def find_documents(paths: Iterable[Path]) -> tuple[Path, ...]:
 def read_document(path: Path, source: str | None = None) -> Document:
     """One file as a document; ``source`` names it in answers (default: its absolute path).
 
-    Raises ``ConfigError`` naming the file and the reason: unreadable, too large, of an unknown kind, not text, empty.
+    Raises ``ConfigError`` naming the file and the reason: unreadable, too large, of an unknown kind, not text, damaged,
+    protected, empty.
     """
-    suffix = path.suffix.lower()
+    name, suffix = str(path), path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise _refused(path, f"its kind {suffix or '(no suffix)'!r} is not among {', '.join(sorted(SUFFIXES))}")
+        raise refused(name, f"its kind {suffix or '(no suffix)'!r} is not among {', '.join(sorted(SUFFIXES))}")
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise _refused(path, f"it has {size:,} bytes, and {MAX_BYTES:,} are allowed; split it")
+        _check_size(path.stat().st_size, suffix, name)
         raw = path.read_bytes()
     except OSError as error:
-        raise _refused(path, error.strerror or type(error).__name__) from None
-    text = _decoded(raw, path)
-    if suffix in HTML:
-        text = html_to_markdown(text)
-    elif suffix in TEXT:
-        text = _text_to_markdown(text)
-    chunks = chunk_markdown(text, path.stem.replace("-", " ").replace("_", " ").strip().capitalize() or path.name)
+        raise refused(name, error.strerror or type(error).__name__) from None
+    return document_from(raw, suffix, name, source or path.resolve().as_posix(), path.stem)
+
+
+def document_from(raw: bytes, suffix: str, name: str, source: str, stem: str) -> Document:
+    """The content of a file of the kind ``suffix`` as a document. ``name`` stands in errors; ``stem`` gives the title
+    where the content has none. Raises ``ConfigError`` as ``read_document`` does."""
+    _check_size(len(raw), suffix, name)
+    try:
+        text = _markdown(raw, suffix, name)
+    except (PdfError, DocxError) as error:
+        raise refused(name, str(error)) from None
+    except RecursionError:
+        raise refused(name, "its parts are nested too deeply") from None
+    chunks = chunk_markdown(text, stem.replace("-", " ").replace("_", " ").strip().capitalize() or name)
     if not chunks:
-        raise _refused(path, "it has no text (headings alone are not enough)")
+        raise refused(name, "it has no text (headings alone are not enough)")
     digest = hashlib.sha256(f"{CHUNKING_VERSION}\n{text}".encode()).hexdigest()
-    return Document(source or path.resolve().as_posix(), chunks[0].title, digest, chunks)
+    return Document(source, chunks[0].title, digest, chunks)
+
+
+def refused(name: str, reason: str) -> ConfigError:
+    """Why a document is left out, as one line."""
+    return ConfigError(f"the document {name!r} cannot be used: {reason}.")
+
+
+def _markdown(raw: bytes, suffix: str, name: str) -> str:
+    if suffix in PDF:
+        return pdf_to_markdown(raw)
+    if suffix in DOCX:
+        return docx_to_markdown(raw)
+    text = _decoded(raw, name)
+    if suffix in HTML:
+        return html_to_markdown(text)
+    return _text_to_markdown(text) if suffix in TEXT else text
+
+
+def _check_size(size: int, suffix: str, name: str) -> None:
+    allowed = MAX_BINARY_BYTES if suffix in PDF | DOCX else MAX_BYTES
+    if size > allowed:
+        raise refused(name, f"it has {size:,} bytes, and {allowed:,} are allowed; split it")
 
 
 def _is_document(path: Path, folder: Path) -> bool:
@@ -88,18 +123,14 @@ def _is_document(path: Path, folder: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file() and not hidden
 
 
-def _refused(path: Path, reason: str) -> ConfigError:
-    return ConfigError(f"the document {str(path)!r} cannot be used: {reason}.")
-
-
-def _decoded(raw: bytes, path: Path) -> str:
+def _decoded(raw: bytes, name: str) -> str:
     encoding = next((name for bom, name in _BOMS if raw.startswith(bom)), "utf-8")
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise _refused(path, f"byte {error.start} is not {encoding.upper()} text; save it as UTF-8") from None
+        raise refused(name, f"byte {error.start} is not {encoding.upper()} text; save it as UTF-8") from None
     if "\0" in text:
-        raise _refused(path, "it holds zero bytes, so it is not text")
+        raise refused(name, "it holds zero bytes, so it is not text")
     return text
 
 
@@ -111,61 +142,3 @@ def _text_to_markdown(text: str) -> str:
     if alone and len(lines[0]) <= _TITLE_MAX_CHARS and not lines[0].rstrip().endswith((".", "!", "?", ",", ";", ":")):
         literal[0] = "# " + lines[0].lstrip("# ")
     return "\n".join(literal)
-
-
-class _MarkdownWriter(HTMLParser):
-    """Keeps headings and text blocks; drops what is not content."""
-
-    _DROPPED = frozenset({"script", "style", "nav", "header", "footer", "template", "noscript", "svg", "form", "aside"})
-    _BLOCKS = frozenset({"p", "div", "section", "article", "main", "ul", "ol", "table", "tr", "br", "hr", "blockquote"})
-    _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.page_title = ""
-        self._dropping: list[str] = []
-        self._in_title = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._DROPPED:
-            self._dropping.append(tag)
-        elif tag == "title":
-            self._in_title = True
-        elif tag in self._HEADINGS:
-            self.parts.append("\n\n" + "#" * int(tag[1]) + " ")
-        elif tag == "li":
-            self.parts.append("\n- ")
-        elif tag in ("td", "th"):
-            self.parts.append(" ")
-        elif tag in self._BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._dropping:
-            # Closing an outer element closes what was left open inside it.
-            del self._dropping[len(self._dropping) - 1 - self._dropping[::-1].index(tag) :]
-        elif tag == "title":
-            self._in_title = False
-        elif tag in self._HEADINGS or tag in self._BLOCKS or tag == "li":
-            self.parts.append("\n\n")
-
-    def handle_data(self, data: str) -> None:
-        words = " ".join(data.split())
-        if self._in_title:
-            self.page_title += data
-        elif words and not self._dropping:
-            before = " " if data[:1].isspace() else ""
-            after = " " if data[-1:].isspace() else ""
-            self.parts.append(before + words + after)
-
-
-def html_to_markdown(html: str) -> str:
-    """The content of a page as simple Markdown; its title is the first ``h1``, else ``title``."""
-    writer = _MarkdownWriter()
-    writer.feed(html)
-    writer.close()
-    text = "".join(writer.parts).strip()
-    has_title = any(line.startswith("# ") for line in text.splitlines())
-    title = " ".join(writer.page_title.split())
-    return text if has_title or not title else f"# {title}\n\n{text}"

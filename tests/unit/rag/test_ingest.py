@@ -85,7 +85,8 @@ def test_unicode_encodings_are_understood(tmp_path: Path, encoding: str) -> None
         ("headings.md", b"# One\n## Two\n", "no text"),
         ("empty.html", b"<html><script>x</script></html>", "no text"),
         ("large.md", b"a" * (MAX_BYTES + 1), "5,000,001 bytes"),
-        ("paper.pdf", b"%PDF-1.7", "'.pdf'"),
+        ("picture.png", b"png", "'.png'"),
+        ("paper.pdf", b"%PDF-1.7", "damaged"),
         ("noname", b"text", "(no suffix)"),
     ],
 )
