@@ -105,6 +105,7 @@ class Meaning(StrEnum):
     EMERGENCY = "emergency"
     LEGAL_THREAT = "legal_threat"
     FRAUD_REPORT = "fraud_report"
+    CARD_DETAILS = "card_details"  # the caller offers or tells a card number, its expiry or its security code
     NEEDS_IDENTITY = "needs_identity"
     NONE = "none"
 
@@ -112,12 +113,16 @@ class Meaning(StrEnum):
 @dataclass(frozen=True, slots=True)
 class MeaningScore:
     """How well one class fits a caller turn. ``score`` is about 1 for the class's own examples and about 0 for texts
-    unlike them; ``accepted`` says that threshold and margin are met; ``example`` is the nearest one."""
+    unlike them; ``margin`` is its lead over the best other class (negative behind it); ``accepted`` says that threshold
+    and margin are met; ``example`` is the nearest one. ``rule`` names the hard rule that accepted the class (score and
+    margin are 1 then) or forbade it; it is empty where examples alone decided. Never holds caller text."""
 
     meaning: Meaning
     score: float
     accepted: bool
     example: str = ""
+    margin: float = 0.0
+    rule: str = ""
 
 
 class PolicyAction(StrEnum):
@@ -137,6 +142,7 @@ class PolicyReason(StrEnum):
     EMERGENCY = "emergency"
     LEGAL_THREAT = "legal_threat"
     FRAUD_REPORT = "fraud_report"
+    CARD_DETAILS = "card_details"
     IDENTITY_LOCKED = "identity_locked"
     IDENTITY_REQUIRED = "identity_required"
     MAX_TURNS = "max_turns"
@@ -147,12 +153,16 @@ class PolicyReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyDecision:
-    """What policy decided for one caller turn; ``evidence`` is the matched example or rule, never caller text."""
+    """What policy decided for one caller turn, and why: ``evidence`` is the nearest of our own examples, or empty where
+    the hard rule ``rule`` decided, with the ``score`` and ``margin`` that the class reached. Never holds caller text."""
 
     action: PolicyAction
     reason: PolicyReason
     confidence: float
     evidence: str = ""
+    rule: str = ""
+    score: float = 0.0
+    margin: float = 0.0
 
 
 class SecretOutcome(StrEnum):

@@ -66,6 +66,10 @@ def _line(entry: object) -> tuple[int, str, dict[str, Any]]:
                 "action": decision.action.value,
                 "reason": decision.reason.value,
                 "confidence": round(decision.confidence, 3),
+                "rule": decision.rule,
+                "example": decision.evidence,
+                "score": round(decision.score, 3),
+                "margin": round(decision.margin, 3),
             }
             return _INFO, "policy_decision", fields
         case ToolReturned(reply_id=reply_id, result=result):

@@ -26,6 +26,8 @@ def decided(meanings: tuple[MeaningScore, ...], *, verified: bool = False, failu
         ((Meaning.EMERGENCY, Meaning.ABUSE), PolicyAction.ESCALATE, PolicyReason.EMERGENCY),
         ((Meaning.LEGAL_THREAT,), PolicyAction.ESCALATE, PolicyReason.LEGAL_THREAT),
         ((Meaning.FRAUD_REPORT,), PolicyAction.ESCALATE, PolicyReason.FRAUD_REPORT),
+        ((Meaning.CARD_DETAILS, Meaning.NEEDS_IDENTITY), PolicyAction.BLOCK, PolicyReason.CARD_DETAILS),
+        ((Meaning.CARD_DETAILS, Meaning.FRAUD_REPORT), PolicyAction.ESCALATE, PolicyReason.FRAUD_REPORT),
         ((Meaning.NEEDS_IDENTITY,), PolicyAction.AUTHENTICATE, PolicyReason.IDENTITY_REQUIRED),
     ],
 )
@@ -52,7 +54,30 @@ def test_a_human_can_be_had_verified_or_not() -> None:
         assert decided(meant(Meaning.HUMAN_WANTED), verified=verified).action is PolicyAction.ESCALATE
 
 
-def test_the_decision_names_its_evidence_and_confidence() -> None:
-    decision = decided(meant(Meaning.HUMAN_WANTED))
-    assert decision.evidence == "like human_wanted"
-    assert 0 <= decision.confidence <= 1
+def test_card_details_are_refused_unless_too_much_has_failed() -> None:
+    assert decided(meant(Meaning.CARD_DETAILS), verified=True).action is PolicyAction.BLOCK
+    assert decided(meant(Meaning.CARD_DETAILS), failures=3).reason is PolicyReason.REPEATED_FAILURES
+
+
+def test_a_decision_says_which_example_with_what_score_and_margin() -> None:
+    score = MeaningScore(Meaning.HUMAN_WANTED, 1.08, True, "operator", margin=0.4)
+    decision = decided((score,))
+    assert (decision.evidence, decision.rule, decision.score, decision.margin) == ("operator", "", 1.08, 0.4)
+    assert decision.confidence == 1.0
+
+
+def test_a_decision_says_which_hard_rule() -> None:
+    decision = decided((MeaningScore(Meaning.EMERGENCY, 1.0, True, margin=1.0, rule="es.suicidio"),))
+    assert (decision.rule, decision.evidence, decision.score) == ("es.suicidio", "", 1.0)
+
+
+def test_going_on_is_explained_too() -> None:
+    plain = decided((MeaningScore(Meaning.NONE, 0.7, True, "no complaints", margin=0.5),))
+    assert (plain.action, plain.evidence, plain.score, plain.margin) == (
+        PolicyAction.CONTINUE,
+        "no complaints",
+        0.7,
+        0.5,
+    )
+    assert decided(()).action is PolicyAction.CONTINUE
+    assert decided((), failures=3).rule == "failures_in_a_row"

@@ -45,7 +45,9 @@ def logged(*entries: e.Event | c.Command) -> list[tuple[str, str, dict[str, obje
 
 def test_a_call_reads_from_start_to_end() -> None:
     packet = ContextPacket(CallId("c1"), "caller", True, "en-US", PolicyReason.HUMAN_REQUESTED, "", (), ())
-    decision = PolicyDecision(PolicyAction.ESCALATE, PolicyReason.HUMAN_REQUESTED, 0.91234)
+    decision = PolicyDecision(
+        PolicyAction.ESCALATE, PolicyReason.HUMAN_REQUESTED, 0.91234, "operator", "", 0.91234, 0.4
+    )
     assert logged(
         e.CallStarted(CallId("c1"), "caller", "en-US", "en-US", "2026-01-01T00:00:00Z"),
         c.OpenTurn(T1, UtteranceId(1)),
@@ -64,7 +66,16 @@ def test_a_call_reads_from_start_to_end() -> None:
         (
             "info",
             "policy_decision",
-            {"turn_id": 1, "action": "escalate", "reason": "human_requested", "confidence": 0.912},
+            {
+                "turn_id": 1,
+                "action": "escalate",
+                "reason": "human_requested",
+                "confidence": 0.912,
+                "rule": "",
+                "example": "operator",
+                "score": 0.912,
+                "margin": 0.4,
+            },
         ),
         ("info", "barge_in", {"reply_id": 1, "rule": "words"}),
         ("info", "secret_checked", {"outcome": "wrong", "attempts_left": 2}),

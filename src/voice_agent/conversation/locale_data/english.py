@@ -151,6 +151,10 @@ PROFILE = LocaleProfile(
         pin_unavailable=("I'm sorry, I can't check PINs at the moment.", "Can I help you with something else?"),
         blocked=("I'm sorry, I can't do that.", "I can help you with orders and with questions about the shop."),
         abuse=("I'd like to help you, but please let us keep this friendly.", "What can I do for you?"),
+        card_details=(
+            "Please don't tell me any card details on the phone. I can't take them, and I don't keep them.",
+            "What can I do for you without them?",
+        ),
         timeout=("I'm sorry, that is taking too long.", "Could you say it once more, please?"),
         failure=("I'm sorry, something went wrong on my side.", "Could you try that again?"),
         unavailable=("I'm sorry, something on our side is not working right now.",),

@@ -84,6 +84,10 @@ PROFILE = LocaleProfile(
         pin_unavailable=("Désolé, je ne peux pas vérifier les codes en ce moment.", "Puis-je vous aider autrement ?"),
         blocked=("Désolé, cela ne m'est pas possible.", "Je peux vous aider pour vos commandes et sur le magasin."),
         abuse=("Je veux bien vous aider, mais restons aimables.", "Que puis-je faire pour vous ?"),
+        card_details=(
+            "Ne me donnez pas de données de carte au téléphone, s'il vous plaît. Je ne peux ni les prendre ni les garder.",
+            "Que puis-je faire pour vous sans cela ?",
+        ),
         timeout=("Désolé, cela prend trop de temps.", "Pouvez-vous répéter, s'il vous plaît ?"),
         failure=("Désolé, une erreur est survenue de mon côté.", "Pouvez-vous réessayer ?"),
         unavailable=("Je suis désolé, quelque chose ne fonctionne pas de notre côté.",),

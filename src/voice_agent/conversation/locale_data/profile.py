@@ -21,6 +21,7 @@ class Prompts:
     pin_unavailable: tuple[str, ...]
     blocked: tuple[str, ...]
     abuse: tuple[str, ...]
+    card_details: tuple[str, ...]  # the caller offers or tells card details, which no tool here may take
     timeout: tuple[str, ...]
     failure: tuple[str, ...]
     unavailable: tuple[str, ...]  # nothing works: said before a handover, so without fields, from what is prepared

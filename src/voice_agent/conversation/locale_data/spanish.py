@@ -77,6 +77,10 @@ PROFILE = LocaleProfile(
         pin_unavailable=("Lo siento, ahora no puedo comprobar el PIN.", "¿Puedo ayudarle con otra cosa?"),
         blocked=("Lo siento, eso no puedo hacerlo.", "Puedo ayudarle con pedidos y con preguntas sobre la tienda."),
         abuse=("Quiero ayudarle, pero hablemos con amabilidad, por favor.", "¿Qué puedo hacer por usted?"),
+        card_details=(
+            "Por favor, no me diga datos de su tarjeta por teléfono. No puedo tomarlos ni los guardo.",
+            "¿Qué puedo hacer por usted sin ellos?",
+        ),
         timeout=("Lo siento, está tardando demasiado.", "¿Puede repetirlo, por favor?"),
         failure=("Lo siento, algo ha fallado por mi parte.", "¿Puede intentarlo de nuevo?"),
         unavailable=("Lo siento, ahora mismo algo no funciona por nuestra parte.",),

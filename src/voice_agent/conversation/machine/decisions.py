@@ -107,7 +107,8 @@ class Decisions:
         if decision.action is not PolicyAction.CONTINUE:
             ctx.confirming = None
         if decision.action is PolicyAction.BLOCK:
-            text = prompts.abuse if decision.reason is PolicyReason.ABUSE else prompts.blocked
+            refusals = {PolicyReason.ABUSE: prompts.abuse, PolicyReason.CARD_DETAILS: prompts.card_details}
+            text = refusals.get(decision.reason, prompts.blocked)
             ctx.say(text, Purpose.REFUSAL, turn_id=turn_id)
         elif decision.action is PolicyAction.ESCALATE:
             self.escalate(decision.reason, now)
