@@ -35,7 +35,7 @@ _STRONG = re.compile(
     r"(?:\b(?:address(?!es)|dirección|direccion|domicilio|adresse)|عنواني|العنوان|عنوان المنزل|عنوان التوصيل|عنوان السكن)"
     r"(?:\s+(?:on file|for delivery|for billing|de envío|de entrega|de facturación|de casa|postal|nueva|exacta|de livraison|"
     r"de facturation|postale|exacte|complète|الكامل|البريدي|الجديد))?"
-    rf"(?:{_BE}){{1,3}}\s*(?:at\s+|to\s+|en\s+(?:la\s+)?|la\s+|el\s+|au\s+|le\s+|à\s+|في\s+)?",
+    rf"(?P<is>{_BE}){{0,3}}\s*(?:at\s+|to\s+|en\s+(?:la\s+)?|la\s+|el\s+|au\s+|le\s+|à\s+|في\s+)?",
     re.IGNORECASE,
 )
 # "I live at": a number and a street must follow.
@@ -72,6 +72,8 @@ _CLAUSE_END = re.compile(
     r"يوم|غدا|منذ|ورقم|ورقمي|وهاتفي|وبريدي|وأريد|بدل)(?![\w'’])",
     re.IGNORECASE,
 )
+_NAMED_HOUSE = re.compile(r"[A-ZÀ-Ý][\w'-]+(?: [\w'.-]+){0,3},? \d")
+_ARABIC = "عا"  # where no "is" stands between the word and the address
 _REACH_CHARS = 140
 _WORD = re.compile(r"c/|p\.o\.|ص\.ب|\d+|[^\W\d_]+", re.IGNORECASE)
 _FIRST_WORDS = 3  # a street first: "the", its kind, its name
@@ -80,24 +82,35 @@ _NO_HOUSE = frozenset(
     "days day hours hours minutes minute weeks week months years times orders items people días horas minutos semanas meses "
     "años jours heures minutes semaines mois ans أيام ساعات دقائق أسابيع أشهر سنوات".split()
 )
-ADDRESS_HINTS = STREETS | frozenset(
-    "address dirección direccion domicilio adresse live lives living reside ship shipped deliver delivered send sent "
-    "moved move vivo vivimos habite habitons j'habite عنواني العنوان عنوان أسكن اسكن أعيش اعيش ساكن التوصيل c".split()
+_STRONG_HINTS = frozenset("address dirección direccion domicilio adresse عنواني العنوان عنوان".split())
+_WEAK_HINTS = frozenset(
+    "live lives living reside based ship shipped deliver delivered send sent mail bring move moved change address "
+    "vivo vivimos mudé mudado habite habitons أسكن اسكن أعيش اعيش نسكن ساكن مقيم التوصيل أرسلوه ارسلوه وصلوه وصلوها أرسلوها "
+    "livrez livrer envoyez envoyer expédiez expédier domicilié domiciliée".split()
 )
+_WEAK_HINT = re.compile(r"\b(?:env[ií]|entreg|mand)", re.IGNORECASE)
+ADDRESS_HINTS = STREETS | _STRONG_HINTS
 
 
-def find_addresses(text: str) -> Iterator[tuple[int, int, str]]:
-    """Start, end and plain form of every address."""
+def find_addresses(text: str, hints: frozenset[str], *, written: bool) -> Iterator[tuple[int, int, str]]:
+    """Start, end and plain form of every address. ``hints`` are the words of ``text`` in lower case; ``written`` says
+    whether there are digits in it."""
     past = 0
-    starts: list[tuple[int, bool | None]] = [(match.end(), True) for match in _STRONG.finditer(text)]
-    starts += [(match.end(), False) for match in _WEAK.finditer(text)]
-    starts += [(match.start(), None) for match in _SHAPE.finditer(text)]
+    starts: list[tuple[int, bool | None]] = []
+    if not hints.isdisjoint(_STRONG_HINTS):
+        for match in _STRONG.finditer(text):
+            starts.append((match.end(), match["is"] is not None or match.group()[0] in _ARABIC))
+    streets = not hints.isdisjoint(STREETS)
+    if streets and (not hints.isdisjoint(_WEAK_HINTS) or _WEAK_HINT.search(text)):
+        starts += [(match.end(), False) for match in _WEAK.finditer(text)]
+    if streets and written:
+        starts += [(match.start(), None) for match in _SHAPE.finditer(text)]
     for start, strong in sorted(starts, key=lambda item: item[0]):
         if start < past:
             continue
         end = _clause_end(text, start)
         words = [word.lower() for word in _WORD.findall(text[start:end])]
-        if strong is None or _is_address(words, strong=strong):
+        if strong is None or _is_address(words, strong=strong) or (strong and _NAMED_HOUSE.match(text, start, end)):
             past = end
             yield start, end, " ".join(words)
 

@@ -20,7 +20,7 @@ _MARKS = frozenset(
     for spelling in spellings(word)
     if spelling != "ne"  # French "not"
 )
-BIRTH_HINTS = _MARKS | {"d"}  # "d.o.b."
+_SPELLED_DOB = frozenset("dob")
 # Between these and the date a place may be said ("born in Madrid on …").
 _BORN = frozenset("born nací naci nació nacido nacida né née ولدت مولود مولودة مواليد".split())
 _FILLERS = frozenset(
@@ -63,6 +63,11 @@ _MARK = re.compile(rf"\b{_DOB.pattern}(?!\w)|[^\W\d_]+(?:['’][^\W\d_]+)*", re.
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _WHOLE_DATE_DIGITS = (6, 8)
 _REACH_CHARS = 160
+
+
+def may_hold_birth_dates(words: frozenset[str]) -> bool:
+    """``words`` are those of a text, in lower case."""
+    return not words.isdisjoint(_MARKS) or words >= _SPELLED_DOB
 
 
 def find_birth_dates(text: str) -> Iterator[tuple[int, int, str]]:

@@ -17,7 +17,10 @@ _IBAN_CHARS = {
     "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20, "YE": 30,
 }  # fmt: skip
 IBAN_START = re.compile(r"(?<!\w)([A-Za-z]{2})[ -]?\d[ ]?\d")
-_IBAN_SIGN = re.compile(r"[ -]{0,2}([A-Za-z0-9])", re.ASCII)
+_IBANS = {
+    country: re.compile(rf"[A-Za-z0-9](?:[ -]{{0,2}}[A-Za-z0-9]){{{chars - 1}}}(?!\w)")
+    for country, chars in _IBAN_CHARS.items()
+}
 _DNI = re.compile(r"(?<!\w)([XYZxyz]?)[-. ]?(\d{7,8})[-. ]?([A-Za-z])(?!\w)", re.ASCII)
 _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _DNI_DIGITS = 8
@@ -36,18 +39,13 @@ def passes_luhn(digits: str) -> bool:
 
 def find_ibans(text: str) -> Iterator[tuple[int, int, str]]:
     """Start, end and compact form of every IBAN: as many characters as its country's have, and 1 modulo 97."""
-    for match in IBAN_START.finditer(text):
-        length = _IBAN_CHARS.get(match[1].upper())
-        if length is None:
-            continue
-        signs: list[str] = []
-        at = match.start()
-        while len(signs) < length and (sign := _IBAN_SIGN.match(text, at)):
-            signs.append(sign[1])
-            at = sign.end()
-        compact = "".join(signs).upper()
-        if len(compact) == length and not text[at : at + 1].isalnum() and _is_one_modulo_97(compact):
-            yield match.start(), at, compact
+    for begin in IBAN_START.finditer(text):
+        form = _IBANS.get(begin[1].upper())
+        match = form.match(text, begin.start()) if form else None
+        if match:
+            compact = match.group().replace(" ", "").replace("-", "").upper()
+            if _is_one_modulo_97(compact):
+                yield match.start(), match.end(), compact
 
 
 def _is_one_modulo_97(compact: str) -> bool:

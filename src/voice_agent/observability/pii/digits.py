@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from voice_agent.observability.pii.exempt import NOT_RUNS
+from voice_agent.observability.pii.exempt import exempt_spans
 from voice_agent.observability.pii.number_words import (
     DIGITS_PER_WORD_MAX,
     NUMBER_WORD_SET,
@@ -44,6 +44,7 @@ class _Token:
 
 _TOKEN = re.compile(r"\d+|[^\W\d_]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
+_DIGITS = re.compile(r"\d+")
 _DIGIT = re.compile(r"\d")
 _GAP = re.compile(
     r"[\s,.\-–—()/،]{0,4}(?:(?:uh|um|er|erm|eh|euh|dash|hyphen|space|then|tiret|guion|guión|espacio|espace|luego|puis|"
@@ -63,18 +64,14 @@ def may_hold_digits(text: str, count: int) -> bool:
     possible = len(_DIGIT.findall(text))
     if possible >= count:
         return True
-    for word in _LETTERS.findall(text.lower()):
-        if word in NUMBER_WORD_SET:
-            possible += DIGITS_PER_WORD_MAX
-            if possible >= count:
-                return True
-    return False
+    words = sum(word in NUMBER_WORD_SET for word in _LETTERS.findall(text.lower()))
+    return possible + words * DIGITS_PER_WORD_MAX >= count
 
 
-def digit_runs(text: str) -> Iterator[DigitRun]:
-    """Every maximal run in ``text``, from left to right."""
+def digit_runs(text: str, *, spoken: bool = True) -> Iterator[DigitRun]:
+    """Every maximal run in ``text``, from left to right; ``spoken`` is false where it holds no number words."""
     chain: list[_Token] = []
-    for token in _tokens(text):
+    for token in _tokens(text, _TOKEN if spoken else _DIGITS):
         if chain and not _joins(text, chain[-1], token):
             yield from _run(text, chain)
             chain = []
@@ -83,10 +80,14 @@ def digit_runs(text: str) -> Iterator[DigitRun]:
         yield from _run(text, chain)
 
 
-def _tokens(text: str) -> Iterator[_Token]:
-    taken = [match.span() for match in NOT_RUNS.finditer(text)]
+def _ascii(digits: str) -> str:
+    return digits if digits.isascii() else "".join(str(int(sign)) for sign in digits)
+
+
+def _tokens(text: str, pattern: re.Pattern[str]) -> Iterator[_Token]:
+    taken = exempt_spans(text)
     at = 0
-    for match in _TOKEN.finditer(text):
+    for match in pattern.finditer(text):
         start, end = match.span()
         while at < len(taken) and taken[at][1] <= start:
             at += 1
@@ -99,7 +100,7 @@ def _tokens(text: str) -> Iterator[_Token]:
             after = text[end : end + 1]
             glued = (before[-1:].isalpha() and before.lower() != _ENCODED_PLUS) or after.isalpha()
             if not glued or after.lower() == "x":
-                yield _Token(Sort.WRITTEN, "".join(str(int(sign)) for sign in word), start, end, "")
+                yield _Token(Sort.WRITTEN, _ascii(word), start, end, "")
         else:
             word = word.lower()
             known = NUMBER_WORDS.get(word)
@@ -114,7 +115,7 @@ def _joins(text: str, left: _Token, right: _Token) -> bool:
     if not _GAP.fullmatch(gap):
         return False
     for one, other in ((left, right), (right, left)):
-        if one.sort is Sort.ELEVEN_OR_ONCE and other.word not in SPANISH_ONLY:
+        if one.sort is Sort.ELEVEN_OR_ONCE and other.sort is not one.sort and other.word not in SPANISH_ONLY:
             return False
     if left.sort is not Sort.WRITTEN or right.sort is not Sort.WRITTEN:
         return True

@@ -41,7 +41,8 @@ _LEAD = re.compile(
 )
 _NAME_WORDS_MAX = 6
 _LEAD_CHARS = 96
-AT_WORDS = frozenset(_AT.split("|"))
+_AT_WORDS, _DOT_WORDS = frozenset(_AT.split("|")), frozenset(_DOT.split("|"))
+_INNER_DOT = re.compile(r"\w\.\w")
 _SIGNS = {
     **dict.fromkeys(_DOT.split("|"), "."),
     **dict.fromkeys(_DASH.split("|"), "-"),
@@ -50,6 +51,13 @@ _SIGNS = {
     **dict.fromkeys(("minus", "moins", "menos"), "-"),
     **dict.fromkeys(_AT.split("|"), "@"),
 }
+
+
+def may_hold_emails(text: str, words: frozenset[str]) -> bool:
+    """``words`` are those of ``text``, in lower case. Quick, for the many lines without."""
+    if "@" in text:
+        return True
+    return not words.isdisjoint(_AT_WORDS) and (not words.isdisjoint(_DOT_WORDS) or _INNER_DOT.search(text) is not None)
 
 
 def find_emails(text: str) -> Iterator[tuple[int, int, str]]:

@@ -21,26 +21,53 @@ _ALONE, _ENDS = r"(?<!\d)(?<!\d[-./ ,'])(?<!\d, )", r"(?![-./ ]?\d)"
 # Letters before the hyphen that name a secret, not an order.
 _NO_ORDER_PREFIX = r"(?!(?:PIN|CVV|CVC|SSN|TEL|FAX|MOB|CARD|IBAN)\b)"
 
-NOT_RUNS = re.compile(
-    PLACEHOLDER.pattern + r"|(?<![\w-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![\w-])"  # UUID
-    rf"|{_ALONE}{_YEAR}[-/]{_MONTH}[-/]{_DAY}"
+_UUID = r"(?<![\w-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![\w-])"
+# Forms that begin with a digit.
+_DIGIT_FIRST = re.compile(
+    rf"{_UUID}|{_ALONE}{_YEAR}[-/]{_MONTH}[-/]{_DAY}"
     r"(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![-./]?\d)"
     rf"|{_ALONE}(?:{_DAY}([-/.]){_MONTH}|{_MONTH}([-/.]){_DAY})(?:\1|\2)(?:{_YEAR}|\d\d){_ENDS}"
     rf"|{_ALONE}(?:{_DAY} {_MONTH}|{_MONTH} {_DAY}) {_YEAR}{_ENDS}"
-    rf"|\b{_MONTHS}\.?[ ]{{1,3}}{_DAY}(?:st|nd|rd|th)?(?:,?[ ]{{1,3}}{_YEAR})?{_ENDS}"
-    r"|(?<![\d:])\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?![\d:])"  # times
+    r"|(?<!:)\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?![\d:])"  # times
     rf"|{_ALONE}\d{{1,3}}(?:[,. ']\d{{3}}){{0,3}}(?:[.,]\d{{1,2}})?\s?(?:[$€£¥%]|{_CURRENCY_WORD})"  # amounts
     rf"|{_ALONE}\d{{4,9}}(?:[.,]\d{{1,2}})?\s?(?:[$€£¥]|{_CURRENCY_WORD})"
-    rf"|[$€£¥]\s?\d{{1,9}}(?:[.,]\d{{1,3}}){{0,3}}{_ENDS}"
     rf"|(?<!,){_ALONE}\d{{1,3}}(?:,\d{{3}}){{1,3}}(?:\.\d{{1,2}})?(?!,){_ENDS}"  # 1,234,567
-    r"|(?<![\d.])\d\.\d+(?![\d.-])"  # a measurement
+    r"|(?<!\.)\d\.\d+(?![\d.-])"  # a measurement
     rf"|{_ALONE}\d{{1,4}}(?:\s?[x×*]\s?\d{{1,4}}){{1,3}}(?![-./ ]?\d)"  # 120 x 60 x 75 cm
-    r"|(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])"  # IPv4
+    r"|(?<!\.)(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])"  # IPv4
     rf"|{_ALONE}{_YEAR}(?:(?:,? ){_YEAR})+{_ENDS}"  # several years
-    # Orders, invoices and returns: capitals, a hyphen, at most twelve digits ("IE-000123", "ORD-2026-00417").
-    rf"|(?-i:(?<![\w-]){_NO_ORDER_PREFIX}[A-Z]{{1,5}}[-#](?:(?:19|20)\d\d-)?\d{{2,12}}(?![\w-]))"
     r"|(?-i:(?<!\w)1Z(?: ?[0-9A-Z]){16}(?!\w))"  # UPS
-    r"|(?-i:(?<!\w)[A-Z]{2} ?\d{3} ?\d{3} ?\d{3} ?[A-Z]{2}(?!\w))"  # UPU S10, the postal services' parcels
-    r"|(?<!\d)(?<!\d )9[1-5]\d\d(?: ?\d{4}){4}(?: ?\d\d)?(?! ?\d)",  # USPS: 20 or 22 digits, longer than any card
+    r"|(?<!\d )9[1-5]\d\d(?: ?\d{4}){4}(?: ?\d\d)?(?! ?\d)",  # USPS: 20 or 22 digits, longer than any card
     re.IGNORECASE,
 )
+# Forms that begin with letters or signs.
+_LETTER_FIRST = re.compile(
+    rf"{PLACEHOLDER.pattern}|{_UUID}"
+    rf"|\b{_MONTHS}\.?[ ]{{1,3}}{_DAY}(?:st|nd|rd|th)?(?:,?[ ]{{1,3}}{_YEAR})?{_ENDS}"
+    rf"|[$€£¥]\s?\d{{1,9}}(?:[.,]\d{{1,3}}){{0,3}}{_ENDS}"
+    # Orders, invoices and returns: capitals, a hyphen, at most twelve digits ("IE-000123", "ORD-2026-00417").
+    rf"|(?-i:(?<![\w-]){_NO_ORDER_PREFIX}[A-Z]{{1,5}}[-#](?:(?:19|20)\d\d-)?\d{{2,12}}(?![\w-]))"
+    r"|(?-i:(?<!\w)[A-Z]{2} ?\d{3} ?\d{3} ?\d{3} ?[A-Z]{2}(?!\w))",  # UPU S10, the postal services' parcels
+    re.IGNORECASE,
+)
+_LETTER_FIRST_HINT = re.compile(r"[$€£¥\[]|[A-Za-z](?:[-#. ]? {0,2}\d|[0-9a-f]{0,7}-)")
+_GROUP = re.compile(r"\d+")
+
+
+def exempt_spans(text: str) -> list[tuple[int, int]]:
+    """Start and end of everything in ``text`` that has such a form, in order, without overlaps."""
+    taken = [match.span() for match in _LETTER_FIRST.finditer(text)] if _LETTER_FIRST_HINT.search(text) else []
+    past = 0
+    for group in _GROUP.finditer(text):
+        start = group.start()
+        if start >= past and (match := _DIGIT_FIRST.match(text, start)):
+            past = match.end()
+            taken.append(match.span())
+    taken.sort()
+    merged: list[tuple[int, int]] = []
+    for start, end in taken:
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged

@@ -7,12 +7,13 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from voice_agent.observability.pii.addresses import ADDRESS_HINTS, find_addresses
-from voice_agent.observability.pii.birth_dates import BIRTH_HINTS, find_birth_dates
+from voice_agent.observability.pii.birth_dates import find_birth_dates, may_hold_birth_dates
 from voice_agent.observability.pii.checks import IBAN_START, find_ibans, find_spanish_ids, passes_luhn
 from voice_agent.observability.pii.digits import DigitRun, digit_runs, may_hold_digits
-from voice_agent.observability.pii.emails import AT_WORDS, find_emails
+from voice_agent.observability.pii.emails import find_emails, may_hold_emails
 from voice_agent.observability.pii.kinds import PiiKind, PiiSpan
-from voice_agent.observability.pii.labels import SECRET_HINTS, Label, label_after, label_before, phone_mentioned
+from voice_agent.observability.pii.labels import Label, label_after, label_before, may_hold_secrets, phone_mentioned
+from voice_agent.observability.pii.number_words import NUMBER_WORD_SET
 from voice_agent.observability.pii.phone import is_phone
 
 _LONG_RUN_DIGITS = 7  # the shortest subscriber number; below it lie order numbers, years and amounts
@@ -22,34 +23,42 @@ _CARD_DIGITS = range(13, 20)
 _CARD_RUN_DIGITS_MAX = 64  # a longer one is masked as a number, whatever it holds
 _ORDER_DIGITS = 5
 _LABELLED_DIGITS_MAX = 12  # a longer "order number" is more likely a card
-_TRACKING_DIGITS = (15, 20, 22)  # FedEx, USPS
+_CODE_DIGITS = (13, 14, 18, 20, 22)  # articles (GTIN), parcels (SSCC, USPS)
+_FEDEX_DIGITS = 15
 _SIZE_DIGITS_MAX = 3
 _SSN_DIGITS, _SSN_TAIL_DIGITS, _SSN_DIGITS_MAX = 9, 4, 15  # "the last four of my social"; France has 15
 # The first digits of the card networks (ISO/IEC 7812): Visa, Mastercard, Amex, Diners, JCB, Discover, Maestro, UnionPay.
 _CARD_START = re.compile(r"4|5[0-8]|2[2-7]|3[4-9]|6|9792")
 _WORD = re.compile(r"[^\W\d_]+")
+_DIGIT = re.compile(r"\d")
 
 
 def find_pii(text: str) -> list[PiiSpan]:
-    """All personal data in ``text``, in order, without overlaps. In time linear in its length."""
+    """All personal data in ``text``, in order, without overlaps. In time linear in its length.
+
+    The words of the line decide which rules are asked, so most lines cost little more than finding the words.
+    """
     spans: list[PiiSpan] = []
     words = frozenset(_WORD.findall(text.lower()))
-    if "@" in text or not words.isdisjoint(AT_WORDS):
+    written = _DIGIT.search(text) is not None
+    spoken = not words.isdisjoint(NUMBER_WORD_SET)
+    numbered = written or spoken
+    if may_hold_emails(text, words):
         spans += _of(PiiKind.EMAIL, find_emails(text))
-    if not words.isdisjoint(BIRTH_HINTS):
+    if numbered and may_hold_birth_dates(words):
         spans += _of(PiiKind.BIRTHDAY, find_birth_dates(text))
-    if IBAN_START.search(text):
+    if written and IBAN_START.search(text):
         spans += _of(PiiKind.IBAN, find_ibans(text))
     if not words.isdisjoint(ADDRESS_HINTS):
-        spans += _of(PiiKind.ADDRESS, find_addresses(text))
-    secrets = not words.isdisjoint(SECRET_HINTS)
-    if may_hold_digits(text, _PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS):
-        spans += _of(PiiKind.NUMBER, find_spanish_ids(text))
-        for run in digit_runs(text):
+        spans += _of(PiiKind.ADDRESS, find_addresses(text, words, written=written))
+    secrets = numbered and may_hold_secrets(words)
+    if numbered and may_hold_digits(text, _PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS):
+        if written:
+            spans += _of(PiiKind.NUMBER, find_spanish_ids(text))
+        for run in digit_runs(text, spoken=spoken):
             kind = _kind_of_run(text, run, secrets=secrets)
             if kind is not None:
-                value = f"+{run.digits}" if run.has_plus else run.digits
-                spans.append(PiiSpan(kind, run.start, run.end, value))
+                spans.append(PiiSpan(kind, run.start, run.end, f"+{run.digits}" if run.has_plus else run.digits))
     return _without_overlaps(spans) if len(spans) > 1 else spans
 
 
@@ -74,7 +83,7 @@ def _kind_of_run(text: str, run: DigitRun, *, secrets: bool) -> PiiKind | None:
         return PiiKind.CARD
     if run.groups == (3, 2, 4):
         return PiiKind.SSN
-    return PiiKind.PHONE if is_phone(run) else PiiKind.NUMBER
+    return PiiKind.PHONE if label is not Label.ACCOUNT and is_phone(run) else PiiKind.NUMBER
 
 
 def _holds_card(run: DigitRun) -> bool:
@@ -103,11 +112,15 @@ def _is_no_personal_data(text: str, run: DigitRun, label: Label | None) -> bool:
     if label is Label.CODE:
         if count <= _LABELLED_DIGITS_MAX:
             return True
-        if count in _TRACKING_DIGITS and not _CARD_START.match(run.digits):
+        if (count in _CODE_DIGITS and not _holds_card(run)) or (
+            count == _FEDEX_DIGITS and not _CARD_START.match(run.digits)
+        ):
             return True
     if label is Label.SIZES and run.groups and max(run.groups) <= _SIZE_DIGITS_MAX:
         return True
-    return set(run.groups) == {_ORDER_DIGITS} and not phone_mentioned(text, run.start)
+    if set(run.groups) != {_ORDER_DIGITS} or (count in _CARD_DIGITS and passes_luhn(run.digits)):
+        return False
+    return not phone_mentioned(text, run.start)
 
 
 def _without_overlaps(spans: list[PiiSpan]) -> list[PiiSpan]:

@@ -7,7 +7,6 @@ first that does. Sets of words instead of patterns: four languages stay readable
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from enum import Enum
 
 from voice_agent.observability.pii.kinds import PLACEHOLDER
@@ -22,6 +21,7 @@ class Label(Enum):
     SSN = "ssn"
     PHONE = "phone"
     CODE = "code"  # orders, parcels, articles: no personal data
+    ACCOUNT = "account"  # of a customer or citizen: personal, and no phone number whatever its length
     SIZES = "sizes"  # sizes and quantities, several in a row
 
 
@@ -41,7 +41,7 @@ _LABELS: dict[Label, frozenset[str]] = {
         "تليفوني واتساب"
     ),
     Label.CODE: _words(
-        "order orders invoice invoices ticket tickets reference references parcel parcels package tracking shipment "
+        "order orders ref réf invoice invoices ticket tickets reference references parcel parcels package tracking shipment "
         "shipments case cases confirmation article item items sku isbn ean barcode model serial product return returns "
         "waybill consignment ups fedex usps dhl dpd gls evri hermes ontrac "
         "pedido pedidos orden órdenes factura facturas referencia referencias seguimiento rastreo paquete envío "
@@ -50,6 +50,12 @@ _LABELS: dict[Label, frozenset[str]] = {
         "dossier chronopost colissimo mondial expédition envoi "
         "الطلب طلبي طلب طلبية الطلبية طلبيتي الفاتورة فاتورة المرجع مرجع التتبع تتبع الشحنة شحنة شحنتي الطرد طرد البوليصة "
         "بوليصة المنتج الإرجاع التذكرة أرامكس سمسا"
+    ),
+    Label.ACCOUNT: _words(
+        "account accounts customer client member membership passport license bank iban cuenta cliente "
+        "socio dni nie nif pasaporte bancaria compte bancaire "
+        "abonné passeport الحساب حساب حسابي العميل عميل الهوية هوية الإقامة "
+        "إقامة الجواز"
     ),
     Label.SIZES: _words(
         "size sizes quantity quantities talla tallas cantidad cantidades taille tailles pointure pointures quantité "
@@ -63,7 +69,10 @@ LABEL_WORDS = frozenset(_LABEL_OF)
 _CODES = _words("code number código codigo codes clave")
 _TOGETHER: dict[str, tuple[Label, frozenset[str]]] = {
     **dict.fromkeys(
-        _words("secret security access verification confidentiel secreto seguridad verificación acceso sécurité accès"),
+        _words(
+            "secret security access verification confidentiel secreto seguridad verificación "
+            "vérification acceso sécurité accès"
+        ),
         (Label.PIN, _CODES),
     ),
     "time": (Label.PIN, _words("code password passcode")),
@@ -91,22 +100,23 @@ _OWNED = _words("my the our your mi la el mon ma le un رقمي رمزي الر�
 
 _NUMBER = _words("number número numéro رقمي")
 
-_WORD = re.compile(PLACEHOLDER.pattern + r"|\d+|[^\W\d_]+(?:['’][^\W\d_]+)*")
+_WORD = re.compile(PLACEHOLDER.pattern + r"|cv[vc]2|\d+|[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SPELLED = re.compile(r"\b(?:(p)[. ]{1,2}i[. ]{1,2}n|(c)[. ]{1,2}v[. ]{1,2}[vc]|(s)[. ]{1,2}s[. ]{1,2}n)\b")
 _CONTEXT_CHARS = 72  # how far a word may stand that says what a number is
 _CONTEXT_WORDS = 12
 _AFTER_WORDS = 7
 # A full stop between a label and a number divides them, unless it shortens "number".
-_SENTENCE_END = re.compile(r"(?<!\bno)(?<!\bnr)(?<!\bnum)(?<!\bnúm)[.!?؟]\s|\n")
-_EVERY_LABEL = (*_LABEL_OF, *_TOGETHER)
-SECRET_HINTS = frozenset(
-    word
-    for word in (*_EVERY_LABEL, "p", "c", "s")
-    if word in ("p", "c", "s")
-    or _LABEL_OF.get(word) in (Label.PIN, Label.CVV, Label.SSN)
-    or _TOGETHER.get(word, (None,))[0] is Label.PIN
-)
-"""Without one of these words no number of fewer than seven digits is personal data."""
+_SENTENCE_END = re.compile(r"(?<!\bno)(?<!\bref)(?<!\bréf)(?<!\bnr)(?<!\bnum)(?<!\bnúm)[.!?؟]\s|\n")
+_SECRET_HINTS = frozenset(
+    word for word, label in _LABEL_OF.items() if label in (Label.PIN, Label.CVV, Label.SSN)
+) | frozenset(_TOGETHER)
+_SPELLED_HINTS = (frozenset("pin"), frozenset("cv"), frozenset("sn"))
+
+
+def may_hold_secrets(words: frozenset[str]) -> bool:
+    """``words`` are those of a text, in lower case. Where this is false, no number of fewer than seven digits in it is
+    personal data."""
+    return not words.isdisjoint(_SECRET_HINTS) or any(words >= letters for letters in _SPELLED_HINTS)
 
 
 def label_before(text: str, start: int) -> Label | None:
@@ -150,7 +160,7 @@ def _first_label(words: list[str], *, seen_before: bool = True) -> tuple[Label |
     passed: list[str] = []
     belongs = False
     for place, word in enumerate(words):
-        label = _LABEL_OF.get(word)
+        label = _LABEL_OF.get(word) or _LABEL_OF.get(word.rpartition("'")[2])  # "l'article"
         if label is None and word in _TOGETHER:
             kind, companions = _TOGETHER[word]
             if "social" in words[place + 1 : place + 2]:
@@ -165,8 +175,3 @@ def _first_label(words: list[str], *, seen_before: bool = True) -> tuple[Label |
             return None, place
         passed.append(word)
     return None, 0
-
-
-def holds_any(words: frozenset[str], hints: Iterable[str]) -> bool:
-    """Whether one of ``hints`` is among ``words``."""
-    return not words.isdisjoint(hints)
