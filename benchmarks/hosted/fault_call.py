@@ -25,11 +25,16 @@ from voice_agent.evaluation.caller import CallOptions, SimulatedCaller
 from voice_agent.evaluation.replay import ReplayError, replay
 from voice_agent.models import CallOutcome, Message, PolicyReason, Role
 
-# What is asked, a word that history must hold of it, and what the scripted model answers.
+# What is asked, a word that history must hold of it, and what the scripted model answers: nothing that would have to be
+# looked up first, which the platform does not let a model claim.
 QUESTIONS = (
-    ("What is your return policy?", "return", "You can return anything within thirty days. Please keep the receipt."),
-    ("How long does standard shipping take?", "shipping", "It takes three to five days. You get a link to follow it."),
-    ("Do gift cards expire?", "gift", "No, they never expire. You can use them in all our stores."),
+    ("What is your return policy?", "return", "You can send it back to us. Please keep the receipt."),
+    (
+        "How long does standard shipping take?",
+        "shipping",
+        "That depends on where you live. You get a link to follow it.",
+    ),
+    ("Do gift cards expire?", "gift", "No, they stay valid. You can use them in all our stores."),
 )
 MAX_SILENCE_S = 2.0
 _STRUCK_AT = 1  # the question during which things go wrong
