@@ -50,7 +50,8 @@ ToolHandler = Callable[[Mapping[str, Any], ToolContext], Awaitable[ToolAnswer]]
 @dataclass(frozen=True, slots=True)
 class Tool:
     """One tool. ``parameters`` is a JSON schema object; ``fallback`` is spoken when the tool fails. With ``read_back``
-    it runs only after the caller has agreed, by voice, to what that says."""
+    it runs only after the caller has agreed, by voice, to what that says. At most ``at_once`` calls of it are under way in
+    this process; others wait for half of ``timeout_s``, which counts from when they came."""
 
     name: str
     description: str
@@ -58,6 +59,7 @@ class Tool:
     handler: ToolHandler
     fallback: str
     timeout_s: float = 2.0
+    at_once: int = 16
     read_only: bool = True
     identity: IdentityLevel = IdentityLevel.NONE
     model_callable: bool = True

@@ -2,10 +2,10 @@
 
 Every call gets exactly one ``ToolResult``; nothing but cancellation leaves ``run``. In this order: the tool must exist
 and be callable by the asker, the caller's identity must suffice, the arguments must fit the schema, the caller must
-have agreed where the tool asks for that, the tool's circuit breaker must admit the call. Then the handler runs inside
-the tool's time budget; reads are tried again after an exponential backoff with full jitter while the budget lasts,
-writes never. A business answer ("no such order") is a success for the breaker. Who the caller is comes from
-``ToolContext`` only.
+have agreed where the tool asks for that, fewer than ``at_once`` calls of the tool must be under way (others wait, up to
+half the tool's time budget), and its circuit breaker must admit the call. Then the handler runs inside what is left of the
+budget; reads are tried again after an exponential backoff with full jitter while the budget lasts, writes never. A
+business answer ("no such order") is a success for the breaker. Who the caller is comes from ``ToolContext`` only.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from voice_agent.clock import Clock
 from voice_agent.config import ToolSettings
 from voice_agent.errors import BugError, ProviderError
 from voice_agent.models import CONFIRMATION_REQUIRED, ToolCall, ToolResult, ToolStatus
-from voice_agent.providers.circuit_breaker import BreakerState, CircuitBreaker
-from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
+from voice_agent.providers.circuit_breaker import BreakerState
+from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, ReadBack, Tool, ToolAnswer, ToolContext
+from voice_agent.tools.breakers import BreakerStore, Outcome, ProcessBreakers
+from voice_agent.tools.parsing import BadArgumentsError, parse_arguments
 from voice_agent.tools.registry import ToolRegistry
 
 log = structlog.get_logger(__name__)
@@ -32,12 +34,14 @@ READ_ATTEMPTS = 3
 _BACKOFF_FIRST_S = 0.05  # a caller is waiting: the whole budget is about two seconds
 _BACKOFF_FACTOR = 4.0
 
-#: More than any spoken request needs; a model that writes more has lost its way.
-_ARGUMENTS_MAX_CHARS = 16_384
+#: More than anybody wants to be told, and more than a model should be made to read in every later turn of the call.
+ANSWER_MAX_BYTES = 65_536
+
+_PROBLEM_MAX_CHARS = 1_000
 
 
 class ToolRouter:
-    """Shared by the process. ``jitter`` gives numbers in [0, 1)."""
+    """Shared by the process. ``breakers`` may be shared by several; ``jitter`` gives numbers in [0, 1)."""
 
     def __init__(
         self,
@@ -45,17 +49,18 @@ class ToolRouter:
         settings: ToolSettings,
         clock: Clock,
         *,
+        breakers: BreakerStore | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._registry = registry
-        self._settings = settings
         self._clock = clock
+        self._breakers = breakers or ProcessBreakers(settings, clock)
         self._jitter = jitter
-        self._breakers: dict[str, CircuitBreaker] = {}
+        self._places: dict[str, asyncio.Semaphore] = {}
 
     def breaker_states(self) -> Mapping[str, BreakerState]:
         """The breaker of every tool that has been called."""
-        return {name: breaker.state for name, breaker in self._breakers.items()}
+        return self._breakers.states()
 
     async def run(
         self, call: ToolCall, context: ToolContext, *, by_model: bool = True, confirmed: bool = False
@@ -84,52 +89,58 @@ class ToolRouter:
         if problem:
             return _refused(call, ToolStatus.INVALID, "bad_arguments", problem)
         if tool.read_back is not None and not confirmed:
-            message = "The caller must agree first. The question is being asked; do not ask it yourself."
-            asked = tool.read_back(arguments, context.locale)
-            return _refused(call, ToolStatus.DENIED, CONFIRMATION_REQUIRED, message, spoken=asked)
-        permit = self._breaker(tool.name).admit()
-        if permit is None:
-            return _failed(call, tool, "breaker_open")
-        with permit:
-            answer, reason = await self._attempt(tool, arguments, context)
-            if answer is None:
-                permit.failure()
-                return _failed(call, tool, reason)
-            permit.success()
+            return _to_be_agreed(call, tool, tool.read_back, arguments, context)
+        answer, reason = await self._within_limits(tool, arguments, context)
+        if answer is None:
+            return _failed(call, tool, reason)
         status = ToolStatus.OK if answer.found else ToolStatus.BUSINESS_ERROR
         return ToolResult(call.call_id, call.name, status, dict(answer.data), answer.reason)
 
-    def _breaker(self, name: str) -> CircuitBreaker:
-        if name not in self._breakers:
-            self._breakers[name] = CircuitBreaker(
-                failure_threshold=self._settings.cb_failure_threshold,
-                recovery_s=self._settings.cb_recovery_s,
-                clock=self._clock,
-            )
-        return self._breakers[name]
-
     def _arguments(self, tool: Tool, text: str) -> tuple[Mapping[str, Any], str]:
-        """The parsed arguments, or what is wrong with them. Empty text stands for no arguments."""
-        if len(text) > _ARGUMENTS_MAX_CHARS:
-            return {}, f"The arguments are too long: at most {_ARGUMENTS_MAX_CHARS} characters."
+        """The parsed arguments, or what is wrong with them."""
         try:
-            # Surrogates (possible in a Python string, not in JSON) make orjson raise the same error.
-            arguments = orjson.loads(text) if text.strip() else {}
-        except orjson.JSONDecodeError:
-            return {}, "The arguments are not valid JSON. Send one JSON object."
-        if not isinstance(arguments, dict):
-            return {}, "The arguments must be one JSON object."
-        return arguments, "; ".join(self._registry.problems(tool.name, arguments))
+            arguments = parse_arguments(text)
+        except BadArgumentsError as error:
+            return {}, str(error)
+        return arguments, "; ".join(self._registry.problems(tool.name, arguments))[:_PROBLEM_MAX_CHARS]
 
-    async def _attempt(
+    async def _within_limits(
         self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext
     ) -> tuple[ToolAnswer | None, str]:
-        """The handler's answer, or ``None`` and why there is none."""
+        """The handler's answer, or ``None`` and why there is none. A call that finds the breaker open does not wait."""
+        deadline_s = self._clock.now() + tool.timeout_s
+        if self._breakers.states().get(tool.name) is BreakerState.OPEN:
+            return None, "breaker_open"
+        places = self._places.setdefault(tool.name, asyncio.Semaphore(tool.at_once))
+        try:
+            # The other half is for the work: what begins too late ends nowhere, and a write would have an unknown outcome.
+            async with asyncio.timeout(tool.timeout_s / 2):
+                await places.acquire()
+        except TimeoutError:
+            log.warning("tool_busy", tool=tool.name, call_id=context.call_id, at_once=tool.at_once)
+            return None, "busy"
+        try:
+            admission = await self._breakers.admit(tool.name)
+            if admission is None:
+                return None, "breaker_open"
+            outcome = Outcome.GIVEN_UP
+            try:
+                answer, reason = await self._attempt(tool, arguments, context, deadline_s)
+                outcome = Outcome.FAILURE if answer is None else Outcome.SUCCESS
+                return answer, reason
+            finally:
+                await self._breakers.settle(admission, outcome)
+        finally:
+            places.release()
+
+    async def _attempt(
+        self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext, deadline_s: float
+    ) -> tuple[ToolAnswer | None, str]:
+        """The handler's answer by ``deadline_s``, or ``None`` and why there is none."""
         attempts = READ_ATTEMPTS if tool.read_only else 1
         reason = "error"
-        deadline_s = self._clock.now() + tool.timeout_s
         try:
-            async with asyncio.timeout(tool.timeout_s):
+            async with asyncio.timeout(deadline_s - self._clock.now()):
                 for attempt in range(1, attempts + 1):
                     try:
                         return _checked(await _called(tool, arguments, context)), ""
@@ -161,13 +172,15 @@ async def _called(tool: Tool, arguments: Mapping[str, Any], context: ToolContext
 
 
 def _checked(answer: ToolAnswer) -> ToolAnswer:
-    """Raises ``BugError`` unless the handler kept its part: the data must be JSON-able."""
+    """Raises ``BugError`` unless the handler kept its part: the data must be JSON-able, and no more than can be used."""
     if not isinstance(answer, ToolAnswer):
         raise BugError(f"a tool's handler gave {type(answer).__name__} instead of a ToolAnswer")
     try:
-        orjson.dumps(dict(answer.data))
+        size_bytes = len(orjson.dumps(dict(answer.data)))
     except (TypeError, ValueError) as error:
         raise BugError(f"a tool's data is not JSON-able: {error}") from None
+    if size_bytes > ANSWER_MAX_BYTES:
+        raise BugError(f"a tool's data has {size_bytes} bytes: at most {ANSWER_MAX_BYTES} are of use.")
     return answer
 
 
@@ -186,6 +199,19 @@ def _log_failure(tool: Tool, context: ToolContext, error: Exception, attempt: in
         error_type=type(error).__name__,
         error="(hidden)" if SENSITIVE_TAG in tool.tags else str(error)[:200],
     )
+
+
+def _to_be_agreed(
+    call: ToolCall, tool: Tool, read_back: ReadBack, arguments: Mapping[str, Any], context: ToolContext
+) -> ToolResult:
+    """The caller is to be asked; where the question cannot be made, the tool does not work."""
+    try:
+        question = read_back(arguments, context.locale)
+    except Exception as error:  # a source's own code: whatever it raises, nothing may run unasked
+        _log_failure(tool, context, error, 0)
+        return _failed(call, tool, "error")
+    message = "The caller must agree first. The question is being asked; do not ask it yourself."
+    return _refused(call, ToolStatus.DENIED, CONFIRMATION_REQUIRED, message, spoken=question)
 
 
 def _refused(call: ToolCall, status: ToolStatus, reason: str, message: str, *, spoken: str = "") -> ToolResult:

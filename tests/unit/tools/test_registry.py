@@ -44,6 +44,7 @@ def test_a_model_sees_only_what_it_may_call() -> None:
         ({"name": ""}, "''"),
         ({"name": "x" * 65}, "1 to 64"),
         ({"timeout_s": 0}, "timeout"),
+        ({"at_once": 0}, "at once"),
         ({"fallback": "  "}, "fallback"),
         ({"parameters": {"type": "object", "properties": {"city": {"type": "text"}}}}, "schema"),
         ({"parameters": {"type": "string"}}, "'object'"),
@@ -72,3 +73,37 @@ def test_two_tools_of_one_name_are_refused() -> None:
 )
 def test_problems_are_told_without_the_values(arguments: dict[str, Any], problems: tuple[str, ...]) -> None:
     assert ToolRegistry(TOOL).problems("weather", arguments) == problems
+
+
+@pytest.mark.parametrize("name", ["caller_id", "callerId", "customer-id", "verified", "USER_ID", "idempotency_key"])
+def test_no_argument_may_say_who_is_asking_however_deep_it_lies(name: str) -> None:
+    inner = {"type": "object", "properties": {name: {"type": "string"}}}
+    for properties in (inner["properties"], {"who": inner}, {"who": {"type": "array", "items": {"anyOf": [inner]}}}):
+        with pytest.raises(ConfigError, match=f"'weather' has the argument '{name}'"):
+            ToolRegistry(replace(TOOL, parameters={"type": "object", "properties": properties}))
+
+
+def test_schemas_are_closed_unless_they_say_otherwise() -> None:
+    closed = ToolRegistry(replace(TOOL, parameters={"type": "object"}))
+    assert closed.definitions()[0].parameters["additionalProperties"] is False
+    assert closed.problems("weather", {"zip": 1}) == ("arguments: unknown property; allowed: none",)
+    opened = ToolRegistry(replace(TOOL, parameters={"type": "object", "additionalProperties": True}))
+    assert opened.problems("weather", {"zip": 1}) == ()
+
+
+def test_a_schema_fetches_nothing() -> None:
+    parameters = {"type": "object", "properties": {"city": {"$ref": "http://169.254.169.254/latest"}}}
+    registry = ToolRegistry(replace(TOOL, parameters=parameters))
+    assert registry.problems("weather", {"city": "Oslo"}) == (
+        "arguments: the tool's schema cannot be used; do not call this tool",
+    )
+
+
+def test_a_tool_that_is_removed_is_gone() -> None:
+    registry = ToolRegistry(TOOL)
+    registry.remove("weather")
+    registry.remove("weather")
+    assert registry.find("weather") is None
+    assert registry.definitions() == ()
+    registry.register(TOOL)
+    assert registry.find("weather") is not None

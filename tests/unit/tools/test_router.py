@@ -15,10 +15,11 @@ from voice_agent.clock import LoopClock
 from voice_agent.config import ToolSettings
 from voice_agent.errors import BugError, ProviderError, ProviderFault, ToolError
 from voice_agent.models import CallId, ToolCall, ToolStatus
-from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.providers.circuit_breaker import BreakerState
+from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
+from voice_agent.tools.breakers import ProcessBreakers
 from voice_agent.tools.registry import ToolRegistry
-from voice_agent.tools.router import READ_ATTEMPTS, ToolRouter
+from voice_agent.tools.router import ANSWER_MAX_BYTES, READ_ATTEMPTS, ToolRouter
 
 CALLER = ToolContext(CallId("call-1"), "+15550100", verified=False, locale="en-US")
 VERIFIED = replace(CALLER, verified=True)
@@ -112,7 +113,8 @@ async def test_what_a_model_may_not_call_does_not_exist_for_it() -> None:
 @virtual_time
 async def test_identity_comes_from_the_context_whatever_the_arguments_claim() -> None:
     script = Script(ToolAnswer({}))
-    declared = tool(script, identity=IdentityLevel.VERIFIED, parameters={"type": "object"})
+    open_schema = {"type": "object", "additionalProperties": True}
+    declared = tool(script, identity=IdentityLevel.VERIFIED, parameters=open_schema)
     claims = json.dumps({"verified": True, "caller_id": "+15550101", "n": "not even a number"})
     denied = await router(declared).run(call(claims), CALLER)
     assert (denied.status, denied.reason) == (ToolStatus.DENIED, "identity_required")
@@ -138,6 +140,13 @@ async def test_identity_comes_from_the_context_whatever_the_arguments_claim() ->
         "[" * 5_000,
         '{"n": ' * 5_000,
         '{"n": "' + "x" * 20_000 + '"}',
+        '{"n": "' + "x" * 1_000_000 + '"}',
+        '{"n": 1, "n": 2}',
+        '{"n": {"deep": [{"n": 1, "n": 2}]}}',
+        '{"n": Infinity}',
+        '{"n": ' + "[" * 17 + "]" * 17 + "}",
+        '{"n": "\\ud800"}',
+        '{"n": 1e999}',
     ],
 )
 def test_bad_arguments_are_invalid_and_never_reach_the_tool(arguments: str) -> None:
@@ -152,6 +161,32 @@ def test_bad_arguments_are_invalid_and_never_reach_the_tool(arguments: str) -> N
         assert routed.breaker_states() == {}
 
     check()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ('{"n": 1, "n": 2}', "twice"),
+        ('{"n": ' + '{"n": ' * 16 + "1" + "}" * 17, "nested too deeply"),
+        ('{"n": "' + "x" * 1_000_000 + '"}', "too long"),
+        ('{"n": NaN}', "not valid JSON"),
+        ('{"n": 1, "who": 2}', "unknown property; allowed: n"),
+    ],
+)
+def test_the_model_is_told_what_is_wrong_with_its_arguments(arguments: str, words: str) -> None:
+    @virtual_time
+    async def check() -> None:
+        result = await router(tool(Script(ToolAnswer({})))).run(call(arguments), CALLER)
+        assert words in result.data["error"]
+
+    check()
+
+
+@virtual_time
+async def test_a_schema_that_says_nothing_of_them_refuses_unknown_properties() -> None:
+    script = Script(ToolAnswer({}))
+    result = await router(tool(script, parameters={"type": "object"})).run(call('{"who": 1}'), CALLER)
+    assert (result.status, script.calls) == (ToolStatus.INVALID, [])
 
 
 @virtual_time
@@ -278,6 +313,97 @@ async def test_an_answer_that_is_none_is_a_failure() -> None:
     for handler in (forgetful, sloppy):
         result = await router(tool(handler)).run(call(), CALLER)
         assert (result.status, result.reason) == (ToolStatus.FAILED, "error")
+
+
+@virtual_time
+async def test_an_answer_beyond_all_use_is_a_failure() -> None:
+    script = Script(ToolAnswer({"text": "x" * ANSWER_MAX_BYTES}))
+    result = await router(tool(script)).run(call(), CALLER)
+    assert (result.status, result.data) == (ToolStatus.FAILED, {"error": "The tool does not work at the moment."})
+    assert len(script.calls) == 1
+
+
+@virtual_time
+async def test_a_read_back_that_cannot_be_made_lets_nothing_run() -> None:
+    def broken(arguments: Mapping[str, Any], locale: str) -> str:
+        raise KeyError("order_id")
+
+    script = Script(ToolAnswer({}))
+    result = await router(tool(script, read_only=False, read_back=broken)).run(call(), VERIFIED)
+    assert (result.status, result.reason, script.calls) == (ToolStatus.FAILED, "error", [])
+
+
+@virtual_time
+async def test_no_more_calls_of_a_tool_run_at_once_than_it_allows() -> None:
+    inside = most = 0
+
+    async def work(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0.4)
+        inside -= 1
+        return ToolAnswer({})
+
+    other = Script(0.1)
+    routed = router(tool(work, at_once=3), tool(other, name="other"))
+    results = await asyncio.gather(
+        *(routed.run(call(), CALLER) for _ in range(9)), routed.run(call(name="other"), CALLER)
+    )
+    assert most == 3
+    assert [result.status for result in results] == [ToolStatus.OK] * 10
+    assert [round(result.duration_ms) for result in results] == [400] * 3 + [800] * 3 + [1200] * 3 + [100]
+
+
+@virtual_time
+async def test_waiting_for_a_place_ends_within_the_tools_time_and_is_no_failure_of_the_tool() -> None:
+    script = Script(1.9)
+    routed = router(tool(script, at_once=1))
+    results = await asyncio.gather(*(routed.run(call(), CALLER) for _ in range(6)))
+    assert [result.reason for result in results] == ["", *["busy"] * 5]
+    assert {round(result.duration_ms) for result in results[1:]} == {1000}
+    assert results[1].spoken == "I can't do that now."
+    assert len(script.calls) == 1
+    assert routed.breaker_states() == {"work": BreakerState.CLOSED}
+
+
+@virtual_time
+async def test_a_call_that_waited_has_only_the_rest_of_its_time() -> None:
+    script = Script(0.9, 60.0)
+    routed = router(tool(script, at_once=1))
+    first, second = await asyncio.gather(routed.run(call(), CALLER), routed.run(call(), CALLER))
+    assert (first.status, second.reason) == (ToolStatus.OK, "timeout")
+    assert second.duration_ms == pytest.approx(2000)
+
+
+@virtual_time
+async def test_a_cancelled_call_leaves_its_place() -> None:
+    script = Script(60.0, ToolAnswer({}))
+    routed = router(tool(script, at_once=1, timeout_s=100))
+    first = asyncio.create_task(routed.run(call(), CALLER))
+    await asyncio.sleep(1)
+    waiting = asyncio.create_task(routed.run(call(), CALLER))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    first.cancel()
+    await asyncio.wait({first, waiting})
+    assert (await routed.run(call(), CALLER)).status is ToolStatus.OK
+
+
+@virtual_time
+async def test_routers_that_share_a_store_share_their_breakers_and_their_one_probe() -> None:
+    store = ProcessBreakers(SETTINGS, LoopClock())
+    script = Script(*[ToolError("down")] * 3, 0.5)
+    registry = ToolRegistry(tool(script, read_only=False, at_once=50))
+    one, two = (ToolRouter(registry, SETTINGS, LoopClock(), breakers=store) for _ in range(2))
+    for routed in (one, two, one):
+        await routed.run(call(), CALLER)
+    assert (await two.run(call(), CALLER)).reason == "breaker_open"
+    await asyncio.sleep(30)
+    results = await asyncio.gather(*(routed.run(call(), CALLER) for routed in (one, two) for _ in range(25)))
+    assert sorted(result.reason for result in results) == ["", *["breaker_open"] * 49]
+    assert len(script.calls) == 4
+    assert one.breaker_states() == {"work": BreakerState.CLOSED}
 
 
 @virtual_time
