@@ -67,7 +67,7 @@ from voice_agent.conversation.states import CallState
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import CallId, Message, ReplyId, SecretOutcome
 from voice_agent.observability.event_log import EventLog, mask_entry
-from voice_agent.observability.pii import mask
+from voice_agent.observability.pii import Masker
 from voice_agent.observability.record import RecordSink
 from voice_agent.providers.asr.base import Final, Partial
 from voice_agent.tools.base import ToolContext
@@ -103,7 +103,9 @@ class CallSession:
         self._locale: LocaleProfile = resolve_locale(locale)
         self._machine = CallMachine(services.settings.machine)
         self._log = EventLog(call_id, sinks)
-        self._vault = SecretVault(secret_digits=services.settings.machine.secret_digits, mask=mask)
+        self._masker = Masker()
+        self._hears_draft = False
+        self._vault = SecretVault(secret_digits=services.settings.machine.secret_digits, mask=self._mask_heard)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_EVENTS)
         echo = EchoMeter()
         self._playout = Playout(
@@ -200,6 +202,7 @@ class CallSession:
             self._listening.close()
             self._playout.close()
             self._vault.close()
+            self._masker.close()
             structlog.contextvars.unbind_contextvars("call_id")
 
     def _begin(self) -> None:
@@ -325,7 +328,7 @@ class CallSession:
             self._journal,
             self._post_masked,
             system_prompt=self._locale.system_prompt,
-            mask=mask_entry,
+            mask=self._masked,
             certain=self._turn_certain,
         )
         runner = self._runner = ReplyRunner(
@@ -347,17 +350,24 @@ class CallSession:
                 self._door.clear(reply_id)
 
     def _post_masked(self, event: EventT) -> None:
-        self.post(mask_entry(event))
+        self.post(self._masked(event))
+
+    def _masked(self, event: EventT) -> EventT:
+        return mask_entry(event, self._masker.mask)
+
+    def _mask_heard(self, text: str) -> str:
+        return self._masker.mask(text, draft=self._hears_draft)
 
     def _post_tool(self, event: ToolStarted | ToolReturned) -> None:
         """A tool may end after the call has: the log has it all the same."""
-        masked = mask_entry(event)
+        masked = self._masked(event)
         if self._machine.call is CallState.ENDED:
             self._log.append(round(self._services.clock.now() - self._started_at, 6), masked)
         else:
             self.post(masked)
 
     def _redact(self, heard: Partial | Final) -> tuple[str, int]:
+        self._hears_draft = isinstance(heard, Partial)
         return self._vault.hear(
             heard.utterance_id,
             heard.text,

@@ -38,6 +38,7 @@ _PHONE_DIGITS = 10
 _PHONE_DIGITS_MOST = 13
 _PIN_MARK = "[PIN]"
 _WHOLE_MARKS = {OpenQuestion.EMAIL: "[EMAIL]", OpenQuestion.PHONE: "[PHONE]"}
+_NUMBERED = re.compile(r"(\[[A-Z]+) \d+\]")  # "[PHONE 2]": the second one of a call
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|@|(?<=\w)\.(?=\w)")
 # Ends of host names that are said in calls, and any two letters of a country.
 _TOP_LEVEL = re.compile(r"com|org|net|edu|gov|info|biz|shop|online|email|mail|[a-z]{2}")
@@ -54,6 +55,7 @@ _EIGHT = re.compile(r"\ba\b(?=[\s.,]*\d)|\ba(?=\d)")
 
 def progress(text: str, question: OpenQuestion, locale: LocaleProfile, lengths: Lengths) -> Progress:
     """How far ``text`` (a turn so far) has come in answering ``question``; total."""
+    text = _NUMBERED.sub(r"\1]", text)
     mark = _WHOLE_MARKS.get(question)
     if mark is not None and mark in text:
         # A number of seven digits is masked like one of twelve.
@@ -81,6 +83,7 @@ def begun_unasked(text: str, locale: LocaleProfile, lengths: Lengths) -> OpenQue
     """What the caller has begun to give without having been asked ("where is my order eight three one"), and has not
     finished; None if nothing is. What is finished says nothing here: more words may follow it."""
     turn_words = locale.turn_words
+    text = _NUMBERED.sub(r"\1]", text)
     shown = text.replace(_PIN_MARK, "1" * lengths.secret).lower()
     plain = " ".join(word.replace("’", "'") for word in _PLAIN_WORD.findall(shown))
     if turn_words.day_lead.search(plain):

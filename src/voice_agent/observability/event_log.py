@@ -7,7 +7,7 @@ because ``mask`` is idempotent, and because a replay masks what it compares, it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -17,7 +17,7 @@ from voice_agent.conversation.codec import decode, encode, encode_record, kind_o
 from voice_agent.conversation.commands import Command
 from voice_agent.conversation.events import Event
 from voice_agent.models import CallId
-from voice_agent.observability.pii import mask_any
+from voice_agent.observability.pii import mask, mask_any
 from voice_agent.observability.record import LogRecord, RecordSink
 
 LOG_SCHEMA = 1
@@ -79,13 +79,14 @@ def call_header(version: str, machine_settings: object, **more: Any) -> dict[str
     return {"version": version, "machine": encode_record(machine_settings), **more}
 
 
-def mask_entry(entry: EntryT) -> EntryT:
+def mask_entry(entry: EntryT, mask: Callable[[str], str] = mask) -> EntryT:
     """The entry with personal data replaced in every text but the caller's id; the same object where there is none.
+    ``mask`` is the call's (see ``Masker``).
 
     The call's choke point: an event that passed here before the machine saw it is the event that the log holds.
     """
     payload = encode(entry)
-    masked = mask_any(payload, skip=_UNTOUCHED_BY_THE_CALL)
+    masked = mask_any(payload, skip=_UNTOUCHED_BY_THE_CALL, mask=mask)
     if masked == payload:
         return entry
     return decode(kind_of(entry).value, entry.name, masked)  # type: ignore[return-value]
