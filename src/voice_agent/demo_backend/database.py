@@ -1,13 +1,15 @@
 """The shop's database: a SQLite file, or PostgreSQL by its URL; opened with checks, its tables made where they are missing.
 
 SQLite lets a transaction that began by reading fail when it comes to write. So ``write`` takes SQLite's write lock at its
-beginning, and waits for it; under PostgreSQL a write locks the rows it reads (``FOR UPDATE``, which SQLite ignores).
+beginning, and waits for it; writers of one process queue up before, for those who wait at the file look only now and then.
+Under PostgreSQL a write locks the rows it reads (``FOR UPDATE``, which SQLite ignores).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +33,18 @@ class ShopDatabase:
     def __init__(self, engine: AsyncEngine, name: str) -> None:
         self._engine = engine
         self._writing = engine.execution_options(**{_WRITES: True})
+        self._one_writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
         self.name = name
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A transaction that only reads. Raises ``StoreError``."""
         return self._begin(self._engine)
 
-    def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write. Raises ``StoreError``; ``IntegrityError`` passes: it is an answer ("exists")."""
-        return self._begin(self._writing)
+        async with self._one_writer or nullcontext(), self._begin(self._writing) as connection:
+            yield connection
 
     @asynccontextmanager
     async def _begin(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
