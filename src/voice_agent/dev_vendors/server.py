@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -115,6 +116,11 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _no_denial(record: logging.LogRecord) -> bool:
+    """uvicorn takes an upgrade that was refused with an answer for one that was forgotten."""
+    return record.getMessage() != "ASGI callable returned without completing handshake."
+
+
 @asynccontextmanager
 async def _serving(desk: VendorDesk, port: int) -> AsyncIterator[int]:
     """The server without lines; gives its port."""
@@ -135,6 +141,8 @@ async def _serving(desk: VendorDesk, port: int) -> AsyncIterator[int]:
             timeout_graceful_shutdown=_CLOSE_WITHIN_S,
         )
         server = _Server(config)
+        errors = logging.getLogger("uvicorn.error")
+        errors.addFilter(_no_denial)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="dev-vendors")
         try:
             await server.ready.wait()
@@ -142,6 +150,7 @@ async def _serving(desk: VendorDesk, port: int) -> AsyncIterator[int]:
         finally:
             server.should_exit = True
             await serving
+            errors.removeFilter(_no_denial)
 
 
 @contextmanager
