@@ -39,7 +39,7 @@ QUESTIONS = (
 MAX_SILENCE_S = 2.0
 _STRUCK_AT = 1  # the question during which things go wrong
 _WORDS_S = 0.8  # of it, until the fault comes
-_ANSWERED_WITHIN_S = 20.0
+_ANSWERED_WITHIN_S = 40.0  # a dripping model is given time, and then begun anew by the next
 
 
 @dataclass
