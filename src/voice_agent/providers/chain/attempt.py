@@ -34,6 +34,7 @@ class Attempt(Generic[P, T]):
 
     __slots__ = (
         "_room",
+        "_stopped",
         "_wake",
         "begun_s",
         "ended",
@@ -59,6 +60,7 @@ class Attempt(Generic[P, T]):
         self.worth_s = 0.0
         self._wake = wake
         self._room: asyncio.Future[None] | None = None
+        self._stopped = False
         # Owned by the request, which cancels it and waits for its end.
         self.task = asyncio.create_task(self._run(stream), name=f"chain-{link.name}")
 
@@ -78,7 +80,13 @@ class Attempt(Generic[P, T]):
         self.ended = True
         self.error = error
         self.items.clear()
-        self.task.cancel()
+        self.stop()
+
+    def stop(self) -> None:
+        """Cancels the work once: a second time would cut off the closing of its connection."""
+        if not self._stopped:
+            self._stopped = True
+            self.task.cancel()
 
     async def _run(self, stream: AsyncGenerator[T, None]) -> None:
         items, wake = self.items, self._wake

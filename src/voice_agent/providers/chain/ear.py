@@ -49,7 +49,7 @@ class Ear:
         self.recognizer: SpeechRecognizer | None = None
         self._permit: Permit | None = permit
         self._hearing: Hearing | None = hearing
-        self._timer = asyncio.get_running_loop().call_later(_PROBE_S, self._give_up)
+        self._timer = self._probe_timer()
         # Owned by the chained recogniser, which cancels it and waits for its end.
         self.task = asyncio.create_task(self._run(locale, hints), name=f"ear-{link.name}")
 
@@ -99,6 +99,8 @@ class Ear:
         """Whether it may serve now: a probe that was given up needs another permit."""
         if self._permit is None:
             self._permit = self.link.breaker.admit()
+            if self._permit is not None:
+                self._timer = self._probe_timer()
         return self._permit is not None
 
     def close(self) -> None:
@@ -106,6 +108,9 @@ class Ear:
         self._hearing = None
         self._give_up()
         self.task.cancel()
+
+    def _probe_timer(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(_PROBE_S, self._give_up)
 
     def _give_up(self) -> None:
         if self._permit is not None:

@@ -6,7 +6,7 @@ Rules:
 2. A first result later than ``hedge_s`` starts the next admitted link beside; never more than two run. Whoever has a result
    first serves, the other is closed at once. A preferred link that loses so has failed, as far as its breaker is concerned:
    one that hangs always loses to the link started beside, before its own deadline ends, and would cost every request
-   ``hedge_s``. A link started beside that loses is given up and counts neither way.
+   ``hedge_s``. A link started beside that loses is given up and counts neither way; it is the next one again.
 3. A first result later than ``first_s``, a further one later than ``gap_s``, and results that fall behind what they are
    worth in speech by more than ``gap_s`` (a dripping line) are failures. While nobody else could serve, the limit is
    ``patience_s`` instead, and dripping is borne.
@@ -168,7 +168,7 @@ class _Request(Generic[P, T]):
         finally:
             for attempt in self._attempts:
                 attempt.permit.give_up()
-                attempt.task.cancel()
+                attempt.stop()
             await self._relay.part([attempt.task for attempt in self._attempts])
 
     async def _first_result(self) -> Attempt[P, T]:
@@ -262,6 +262,7 @@ class _Request(Generic[P, T]):
                 self._hand_over(winner.link.name, SwitchReason.HEDGE)
             else:
                 loser.permit.give_up()
+                self._waiting.insert(0, loser.link)
         self._running = []
         return winner
 

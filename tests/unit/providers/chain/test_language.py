@@ -160,6 +160,32 @@ async def test_a_late_preferred_one_may_still_win() -> None:
 
 
 @virtual
+async def test_one_that_lost_the_race_takes_over_when_the_winner_fails() -> None:
+    first = Scripted([[0.5, TextDelta("The first "), *[0.4, TextDelta("goes on ")] * 6, failure()]])
+    second, reports = Scripted([[0.2, *text("no")], text("The second.")]), Reports()
+    assert (await answer(chain(HEDGED, a=first, b=second), reports)).endswith("|The second..")
+    assert reports.told == [("a", "b", "network")]
+
+
+@virtual
+async def test_one_that_lost_the_race_is_left_to_clean_up_in_its_own_time() -> None:
+    cleaned: list[str] = []
+
+    class Slow(Scripted):
+        async def _run(self, asked: Any) -> Any:
+            try:
+                await asyncio.sleep(HANG)
+                yield TextDelta("never")
+            finally:
+                await asyncio.sleep(0.05)
+                cleaned.append("connection")
+
+    second = Scripted([[TextDelta("here"), 0.02, LlmFinished()]])
+    assert await answer(chain(HEDGED, a=Slow([]), b=second)) == "here."
+    assert cleaned == ["connection"]
+
+
+@virtual
 async def test_a_failed_hedge_is_replaced_by_the_next_link() -> None:
     first, second, third = Scripted([[HANG]]), Scripted([[0.1, failure()]]), Scripted([[0.1, *text("c")]])
     reports = Reports()

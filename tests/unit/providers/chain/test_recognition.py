@@ -332,6 +332,22 @@ async def test_a_probe_that_nobody_speaks_to_makes_room() -> None:
 
 
 @virtual
+async def test_a_probe_whose_utterance_is_dropped_makes_room_too() -> None:
+    first, second = Ears(answer_s=HANG), Ears()
+    chain = of(a=first, b=second)
+    for _ in range(3):
+        async with call(chain=chain) as heard:
+            await heard.utterance("ab")
+    async with call(chain=chain) as heard:
+        await asyncio.sleep(16)
+        await heard.utterance("ab", within_s=11.0)  # opens the preferred one in reserve, and gives its probe up
+        heard.begin()  # it is current again, and asked for nothing
+        assert heard.reports.told == [("b", "a", "recovered")]
+        await asyncio.sleep(11)
+        assert chain.links[0].breaker.would_admit
+
+
+@virtual
 async def test_one_that_wants_silence_hears_all_and_its_successor_only_utterances() -> None:
     first, second = Ears(wants_silence=True), Ears()
     async with call(a=first, b=second) as heard:
