@@ -297,7 +297,8 @@ FAULTS: list[tuple[Fault, ProviderFault]] = [
 async def test_each_fault_has_its_category_and_the_tool_its_fallback(
     kit: Kit, fault: Fault, category: ProviderFault
 ) -> None:
-    client = kit.client_with(api_timeout_ms=100)
+    # Short only where nothing is to come in time: a busy machine must not turn another fault into a timeout.
+    client = kit.client_with(api_timeout_ms=100) if category is ProviderFault.TIMEOUT else kit.client
     asked: dict[Endpoint, Callable[[], Any]] = {
         Endpoint.LIST_ORDERS: lambda: client.orders_of("+15550100"),
         Endpoint.GET_ORDER: lambda: client.order("+15550100", "83102"),
@@ -316,7 +317,7 @@ async def test_each_fault_has_its_category_and_the_tool_its_fallback(
         assert (result.status, result.spoken) == (ToolStatus.FAILED, kit.tools[name].fallback)
     for endpoint in asked:
         kit.strike(endpoint, None)
-    assert len(await client.orders_of("+15550100")) == 3
+    assert len(await kit.client.orders_of("+15550100")) == 3
 
 
 async def test_a_shop_that_is_down_or_is_no_shop_is_said_clearly(kit: Kit) -> None:
@@ -344,10 +345,11 @@ async def test_requests_share_one_connection(kit: Kit) -> None:
 
 
 async def test_cancelling_a_call_leaves_the_client_usable(kit: Kit) -> None:
+    assert kit.shop.faults is not None
     kit.strike(Endpoint.GET_ORDER, Fault.HANG, times=1)
     waiting = asyncio.create_task(kit.client.order("+15550100", "83102"))
     async with asyncio.timeout(5):
-        while kit.shop.faults is None or kit.shop.faults.current(Endpoint.GET_ORDER):
+        while kit.shop.faults.current(Endpoint.GET_ORDER):  # noqa: ASYNC110 - the shop tells nobody that it has it
             await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
