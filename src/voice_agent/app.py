@@ -60,6 +60,7 @@ from voice_agent.tools.orders import order_status_tool
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
 from voice_agent.tools.shop import shop_tools
+from voice_agent.tools.sources.load import load_tool_sources
 from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
 
@@ -208,6 +209,7 @@ async def _local_services(
     tools = ToolRegistry(*order_tools, transfer_tool(), end_call_tool(), verify_pin_tool(pins))
     if knowledge is not None:
         tools.register(knowledge_tool(knowledge))
+    await load_tool_sources(settings.tools, tools, stack, context.web)
     services = CallServices(
         clock=clock,
         recognizers=chains.recognizers,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field, SecretStr
 
-from voice_agent.config.base import SettingsGroup
+from voice_agent.config.base import NameList, SettingsGroup
 
 
 class IdentitySettings(SettingsGroup):
@@ -33,10 +35,25 @@ class KnowledgeSettings(SettingsGroup):
     confidence_threshold: float = Field(
         0.6, alias="CONFIDENCE_THRESHOLD", description="below it a knowledge-base answer is not used", ge=0, le=1
     )
+    allowed_hosts: NameList = Field(
+        (),
+        alias="KB_ALLOWED_HOSTS",
+        description=(
+            "hosts that documents may be fetched from over https, comma-separated; .example.com stands for all below it; "
+            "private addresses only where the address or its network (10.0.0.0/8) is listed too"
+        ),
+    )
 
 
 class ToolSettings(SettingsGroup):
-    """Circuit breakers around tools and providers."""
+    """Where tools come from beside the built-in ones, and circuit breakers around them and the PIN check."""
+
+    modules: NameList = Field(
+        (), alias="TOOL_MODULES", description="Python modules with functions decorated as tools, comma-separated"
+    )
+    file: Path | None = Field(
+        None, alias="TOOLS_FILE", description="YAML file with HTTP endpoints and MCP servers as tools; empty: none"
+    )
 
     cb_failure_threshold: int = Field(
         5, alias="CB_FAILURE_THRESHOLD", description="failures in a row that open a circuit breaker", ge=1
