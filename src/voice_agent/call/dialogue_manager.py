@@ -27,7 +27,7 @@ from voice_agent.conversation.grounding import Claim, Evidence, evidence_of
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.sentences import SentenceSegmenter
 from voice_agent.models import CONFIRMATION_REQUIRED, Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
-from voice_agent.providers.chain.base import Switch
+from voice_agent.providers.chain.base import Switch, SwitchReason
 from voice_agent.providers.llm.base import LlmRequest, TextDelta, TextRestarted, ToolCallRequested
 from voice_agent.tools.base import IdentityLevel, ToolContext
 
@@ -86,6 +86,7 @@ class DialogueManager:
         self._system = Message(Role.SYSTEM, system_prompt)
         self._mask = mask
         self._certain = certain
+        self._failed: set[str] = set()  # models that failed in this reply: its further rounds ask the others first
 
     async def segments(self, command: StartReply, history: tuple[Message, ...]) -> AsyncGenerator[str, None]:
         """Speakable segments, in order. Raises ``ProviderError`` where no model answers. Closing it stops the generation;
@@ -132,7 +133,8 @@ class DialogueManager:
         segmenter = SentenceSegmenter()
         evidence = evidence_of(request.messages) if self._services.settings.grounding else None
         spoken = answered = False
-        async with aclosing(self._services.language_model.stream(request, self._switched)) as events:
+        stream = self._services.language_model.stream(request, self._switched, last=tuple(self._failed))
+        async with aclosing(stream) as events:
             async for event in events:
                 if isinstance(event, TextRestarted):
                     segmenter = SentenceSegmenter()
@@ -171,6 +173,8 @@ class DialogueManager:
         return bool(written.withheld)
 
     def _switched(self, switch: Switch) -> None:
+        if switch.reason is not SwitchReason.RECOVERED:
+            self._failed.add(switch.previous)
         self._post(ProviderSwitched(Stage.LLM, switch.previous, switch.provider, switch.reason.value))
 
     async def _run_tools(

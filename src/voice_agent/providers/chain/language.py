@@ -7,7 +7,7 @@ A model's words cannot be continued by another model, so the next one answers fr
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
 from typing import Any, Final, cast
 
@@ -54,10 +54,14 @@ class LanguageModelChain:
         """Warms every model. Raises ``ConfigError``, and ``ProviderError`` where none works."""
         await self._relay.warm_up()
 
-    async def stream(self, request: LlmRequest, report: Report) -> AsyncGenerator[LlmEvent | TextRestarted, None]:
-        """The answer's events. Closing the iterator stops the generation. Raises ``ProviderError`` when nothing works."""
+    async def stream(
+        self, request: LlmRequest, report: Report, *, last: Collection[str] = ()
+    ) -> AsyncGenerator[LlmEvent | TextRestarted, None]:
+        """The answer's events. Models named in ``last`` are asked after the others. Closing the iterator stops the
+        generation. Raises ``ProviderError`` when nothing works."""
         given = False
-        async with aclosing(self._relay.serve(lambda link: _answer(link, request), report)) as events:
+        served = self._relay.serve(lambda link: _answer(link, request), report, last=last)
+        async with aclosing(served) as events:
             async for event in events:
                 if isinstance(event, Restart):
                     if given:

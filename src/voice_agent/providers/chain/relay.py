@@ -23,7 +23,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -91,12 +91,13 @@ class Relay(Generic[P, T]):
         report: Report,
         counts: Callable[[ProviderError], bool] = lambda error: True,
         serves: Callable[[str], None] = lambda name: None,
+        last: Collection[str] = (),
     ) -> AsyncGenerator[T | Restart, None]:
         """The items of the links that serve, with ``RESTART`` where another takes over from one that gave some. ``start``
         begins a link's work; ``counts`` tells whether a failure says something about the link (and not about the
-        request); ``serves`` is told the name of each link that serves. Closing the iterator stops all work. Raises
-        ``ProviderError`` when nothing works."""
-        return _Request(self, start, report, counts, serves).items()
+        request); ``serves`` is told the name of each link that serves; links named in ``last`` are asked after the others.
+        Closing the iterator stops all work. Raises ``ProviderError`` when nothing works."""
+        return _Request(self, start, report, counts, serves, last).items()
 
     async def warm_up(self) -> None:
         """Warms all links side by side. One that fails is said in the log; raises ``ProviderError`` where all fail, and
@@ -124,6 +125,7 @@ class _Request(Generic[P, T]):
         report: Report,
         counts: Callable[[ProviderError], bool],
         serves: Callable[[str], None],
+        last: Collection[str],
     ) -> None:
         self._relay = relay
         self._deadlines = relay.deadlines
@@ -133,7 +135,7 @@ class _Request(Generic[P, T]):
         self._counts = counts
         self._serves = serves
         self._begun_s = 0.0
-        self._waiting = list(relay.links)  # not asked yet in this round
+        self._waiting = sorted(relay.links, key=lambda link: link.name in last)  # not asked yet in this round
         self._running: list[Attempt[P, T]] = []  # without a result yet, the most preferred first
         self._attempts: list[Attempt[P, T]] = []  # all of them, for the end
         self._serving = ""

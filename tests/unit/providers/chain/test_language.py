@@ -407,3 +407,25 @@ async def test_warming_bears_one_that_fails_but_not_all_and_no_bad_setting() -> 
 @virtual
 async def test_a_chain_of_one_is_made_in_one_line() -> None:
     assert await answer(LanguageModelChain.of(Scripted([text("hi")]), LoopClock())) == "hi."
+
+
+@virtual
+async def test_who_failed_in_the_same_reply_is_asked_last() -> None:
+    models, reports = chain(a=Scripted([text("one")]), b=Scripted([text("two")])), Reports()
+    given = ""
+    async with aclosing(models.stream(REQUEST, reports, last=("a",))) as events:
+        async for event in events:
+            given += event.text if isinstance(event, TextDelta) else ""
+    assert given == "two"
+    assert reports.switches == []
+
+
+@virtual
+async def test_who_is_asked_last_still_serves_where_nobody_else_does() -> None:
+    models, reports = chain(a=Scripted([text("one")]), b=Scripted([[failure()]])), Reports()
+    given = ""
+    async with aclosing(models.stream(REQUEST, reports, last=("a",))) as events:
+        async for event in events:
+            given += event.text if isinstance(event, TextDelta) else ""
+    assert given == "one"
+    assert [(switch.previous, switch.provider) for switch in reports.switches] == [("b", "a")]
