@@ -19,6 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -131,7 +132,7 @@ def _show(finding: Finding) -> None:
     waits = " ".join(f"{wait:.2f}" for wait in finding.first_waits_s)
     console.print(
         f"{verdict} {finding.case.name:<22} {finding.outcome:<20} worst {finding.worst_silence_s:.2f} s, waits {waits}; "
-        f"{escape('; '.join(finding.switches) or 'no failover')}"
+        f"{escape('; '.join(_counted(finding.switches)) or 'no failover')}"
     )
     for fault in finding.faults:
         console.print(f"       {fault}", markup=False)
@@ -155,11 +156,14 @@ def report(findings: list[Finding], seconds: float) -> int:
             "all dead" if finding.case.dead else finding.case.fault,
             finding.outcome,
             f"{finding.worst_silence_s:.2f}",
-            escape("\n".join(finding.switches)) or "-",
+            escape("\n".join(_counted(finding.switches))) or "-",
             str(finding.fillers),
-            "[green]✓[/]" if finding.passed else "[bold red]✗[/] " + escape("; ".join(finding.faults)),
+            "[green]✓[/]" if finding.passed else "[bold red]✗[/]",
         )
     console.print(table)
+    for finding in findings:
+        for fault in finding.faults:
+            console.print(f"{finding.case.name}: {fault}", markup=False)
     passed = sum(finding.passed for finding in findings)
     worst_s = max((finding.worst_silence_s for finding in findings), default=0.0)
     met = passed == len(findings)
@@ -170,6 +174,10 @@ def report(findings: list[Finding], seconds: float) -> int:
     )
     save("hosted_faults", {"met": met, "seconds": round(seconds), "cases": [_record(finding) for finding in findings]})
     return 0 if met else 1
+
+
+def _counted(switches: list[str]) -> list[str]:
+    return [f"{count} x {switch}" if count > 1 else switch for switch, count in Counter(switches).items()]
 
 
 def _record(finding: Finding) -> dict[str, Any]:
