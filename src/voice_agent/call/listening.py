@@ -199,6 +199,8 @@ class Listening:
                 self._recognizer = None
 
     def _relay(self, event: Partial | Final) -> None:
+        if event.utterance_id != self._utterance_id:  # it is over, and its secret digits have been counted
+            return
         if isinstance(event, Partial):
             if event == self._newest_partial:  # streaming recognisers repeat themselves several times a second
                 return

@@ -68,6 +68,7 @@ class World:
     checked: list[str] = field(default_factory=list)
     open_streams: int = 0
     hops: int = 0
+    recognizer: Recognizer | None = None
 
     # Recognition
 
@@ -76,7 +77,8 @@ class World:
 
     @asynccontextmanager
     async def open_recognizer(self) -> AsyncIterator[Recognizer]:
-        yield Recognizer(self)
+        self.recognizer = Recognizer(self)
+        yield self.recognizer
 
     # Understanding
 
@@ -101,6 +103,10 @@ class Recognizer:
 
     def finalize(self) -> None:
         text = self._world.words.pop(0) if self._world.words else ""
+        self.gives(text)
+
+    def gives(self, text: str) -> None:
+        """A final, asked for or not, of the newest utterance."""
         self._finals.put_nowait(Final(self._utterance, text, 0.9))
 
     async def events(self) -> AsyncIterator[AsrEvent]:

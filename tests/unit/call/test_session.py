@@ -374,6 +374,22 @@ def test_a_pin_half_keyed_and_half_spoken_is_one_and_a_key_too_many_spoils_nothi
     assert caller.world.checked == ["4271"]
 
 
+def test_digits_that_a_recogniser_hears_anew_after_their_turn_is_over_do_not_count() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Where is my parcel?")
+        await caller.listens(2.5)
+        await caller.says("four two", then_s=2.0)
+        assert caller.world.recognizer is not None
+        caller.world.recognizer.gives("four two two")
+        await caller.listens(0.5)
+        await caller.says("seven one")
+        await caller.listens(2)
+
+    caller = call(scene, World(meanings=[Meaning.NEEDS_IDENTITY]))
+    assert caller.world.checked == ["4271"]
+
+
 @pytest.mark.parametrize("identity", list(IdentityLevel))
 def test_public_answers_reach_the_model_as_they_are_and_personal_ones_masked(identity: IdentityLevel) -> None:
     async def handle(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
