@@ -21,7 +21,8 @@ from voice_agent.errors import CallError
 from voice_agent.evaluation.caller import CallOptions, SimulatedCaller
 
 CERTAIN, WAITING = "certain", "with a wait"
-# Whole questions end a turn at once; of statements it is open whether the caller goes on.
+# Whole questions end a turn at once; of statements it is open whether the caller goes on, and the recogniser is given no
+# full stop for them, so that a vendor that judges turns is not sure at once either.
 SCRIPT = (
     (CERTAIN, "What is your return policy?"),
     (WAITING, "I bought a tent two weeks ago."),
@@ -77,7 +78,7 @@ async def compare(rounds: int) -> list[tuple[Waits, Waits]]:
     speech = {text: synthesise(text, VOICE, rate_hz=16_000)[0] for _, text in SCRIPT}
     pairs: list[tuple[Waits, Waits]] = []
     for model in MODELS:
-        script = Script(tuple(text for _, text in SCRIPT), ANSWER, DELAYS)
+        script = Script(tuple(text.rstrip(".") for _, text in SCRIPT), ANSWER, DELAYS)
         with vendor_process(script) as vendors, tempfile.TemporaryDirectory(prefix="voice-agent-bench-") as folder:
             pairs.append(await _pair(model, vendors, Path(folder), speech, rounds))
     return pairs
