@@ -23,6 +23,7 @@ from voice_agent.errors import ConfigError, StoreError
 
 SQLITE_FILE = "shop.db"
 _BUSY_TIMEOUT_MS = 5_000  # transactions here take a millisecond or two, the first start's seeding a second
+_CREATE_ATTEMPTS = 3  # two processes that start together may both create tables; the loser looks again
 _WRITES = "shop_writes"
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
@@ -68,13 +69,7 @@ async def open_shop_database(configured: str, state_dir: Path) -> AsyncIterator[
     engine = _engine(url, name)
     database = ShopDatabase(engine, name)
     try:
-        try:
-            async with database.write() as connection:
-                await connection.run_sync(_create, name)
-        except (StoreError, IntegrityError) as error:
-            raise ConfigError(
-                f"{error}. Check SHOP_DATABASE_URL (or STATE_DIR), and that the place can be written."
-            ) from None
+        await _prepare(database)
         yield database
     finally:
         await engine.dispose()
@@ -140,6 +135,21 @@ def _tune_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+async def _prepare(database: ShopDatabase) -> None:
+    """Creates what is missing. Raises ``ConfigError``."""
+    for attempt in range(1, _CREATE_ATTEMPTS + 1):
+        try:
+            async with database.write() as connection:
+                await connection.run_sync(_create, database.name)
+        except (StoreError, IntegrityError) as error:
+            if attempt == _CREATE_ATTEMPTS:
+                raise ConfigError(
+                    f"{error}. Check SHOP_DATABASE_URL (or STATE_DIR), and that the place can be written."
+                ) from None
+        else:
+            return
 
 
 def _create(connection: Connection, name: str) -> None:
