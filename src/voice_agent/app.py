@@ -14,13 +14,14 @@ import structlog
 
 from voice_agent import __version__
 from voice_agent.call.door import Door, LiveCall
+from voice_agent.call.phrases import FixedPhrases
 from voice_agent.call.services import CallServices, CallSettings
 from voice_agent.call.session import CallSession
 from voice_agent.clock import Clock, LoopClock
 from voice_agent.config import AdmissionSettings, Settings, TurnSettings
 from voice_agent.conversation.barge_in import BargeInSettings, FloorRules
 from voice_agent.conversation.endpointing import EndpointingSettings
-from voice_agent.conversation.locales import Prompts, resolve_locale
+from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.machine import MachineSettings, SpeculationSettings
 from voice_agent.errors import ProviderError, VoiceAgentError
 from voice_agent.gateway.admission import Admission, Ticket
@@ -63,9 +64,6 @@ from voice_agent.tools.shop import shop_tools
 from voice_agent.tools.sources.load import load_tool_sources
 from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
-
-# How soon fixed phrases that could not be synthesised are tried again.
-_PREPARE_AGAIN_S = 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +109,8 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
             capacity=settings.server.max_calls, clock=clock, guard=guard, on_refused=metrics.count_refusal
         )
         busy_clip = await _busy_clip(settings, services.synthesizer)
-        opener = _CallOpener(services, metrics, event_files, default_locale=settings.asr.language)
+        phrases = FixedPhrases(services.synthesizer, settings.asr.language)
+        opener = _CallOpener(services, metrics, event_files, phrases, default_locale=settings.asr.language)
         gateway = StreamingGateway(
             admission=admission,
             open_call=opener,
@@ -123,10 +122,8 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         )
         watch = asyncio.create_task(watch_load(clock, services.lateness, guard, metrics), name="load-watch")
         stack.callback(watch.cancel)
-        phrases = asyncio.create_task(
-            _prepare_phrases(services.synthesizer, settings.asr.language), name="prepare-phrases"
-        )
-        stack.callback(phrases.cancel)
+        preparing = asyncio.create_task(phrases.keep_ready(), name="prepare-phrases")
+        stack.callback(preparing.cancel)
         freeze_what_lives()
         stack.callback(gc.unfreeze)
         garbage = asyncio.create_task(
@@ -143,9 +140,16 @@ class _CallOpener:
     """Makes a call for a door (the gateway's ``OpenCall``)."""
 
     def __init__(
-        self, services: CallServices, metrics: CallMetrics, event_files: EventFileWriter, *, default_locale: str
+        self,
+        services: CallServices,
+        metrics: CallMetrics,
+        event_files: EventFileWriter,
+        phrases: FixedPhrases,
+        *,
+        default_locale: str,
     ) -> None:
         self._services = services
+        self._phrases = phrases
         self._default_locale = default_locale
         self._metrics = metrics
         self._event_files = event_files
@@ -155,6 +159,7 @@ class _CallOpener:
         self, *, door: Door, caller_id: str, locale: str, ticket: Ticket, extra_sinks: Sequence[RecordSink]
     ) -> LiveCall:
         call_id = CallId(uuid.uuid4().hex)
+        self._phrases.want(locale or self._default_locale)
         sinks: list[RecordSink] = [
             self._event_files.open(call_id, self._header),
             self._metrics.fold(),
@@ -251,32 +256,16 @@ async def _warm_voice(synthesizer: CachingSynthesizer, language: str) -> None:
         await synthesizer.prepare(locale.prompts.greeting, locale=locale.tag)
 
 
-async def _prepare_phrases(synthesizer: CachingSynthesizer, language: str) -> None:
-    """Every other prompt without a field to fill, one after another beside the first calls: first what a caller hears
-    when nothing else can be said."""
-    locale = resolve_locale(language)
-    prompts = locale.prompts
-    phrases = [*prompts.unavailable, *prompts.handover_later, *prompts.fillers, *prompts.fillers_looking]
-    for name in Prompts.__slots__:
-        value = getattr(prompts, name)
-        phrases.extend((value,) if isinstance(value, str) else value)
-    wanted = [phrase for phrase in dict.fromkeys(phrases) if "{" not in phrase]
-    while True:
-        try:
-            await synthesizer.prepare(wanted, locale=locale.tag)
-        except ProviderError as error:
-            log.warning("the fixed phrases are not all prepared yet", category=error.category.value)
-            await asyncio.sleep(_PREPARE_AGAIN_S)
-        else:
-            return
-
-
 async def _busy_clip(settings: Settings, synthesizer: CachingSynthesizer) -> BusyClip | None:
     """What refused callers hear, if they are to hear anything, in the language of calls that name none."""
     if settings.server.busy_answer != "spoken":
         return None
     locale = resolve_locale(settings.asr.language)
-    await synthesizer.prepare([locale.prompts.busy], locale=locale.tag)
+    try:
+        await synthesizer.prepare([locale.prompts.busy], locale=locale.tag)
+    except ProviderError as error:
+        log.warning("refused callers get the close code only: no voice could say the sentence", error=str(error))
+        return None
     return BusyClip(synthesizer.prepared(locale.prompts.busy, locale=locale.tag))
 
 

@@ -20,7 +20,7 @@ class CachingSynthesizer:
     only, until ``prepare`` is asked for it again while the preferred one may be asked.
     """
 
-    def __init__(self, inner: SynthesizerChain, files: PhraseFiles | None = None, max_bytes: int = 16 * 2**20) -> None:
+    def __init__(self, inner: SynthesizerChain, files: PhraseFiles | None = None, max_bytes: int = 48 * 2**20) -> None:
         self._inner = inner
         self._files = files
         self._max_bytes = max_bytes
@@ -31,6 +31,11 @@ class CachingSynthesizer:
 
     async def warm_up(self) -> None:
         await self._inner.warm_up()
+
+    @property
+    def has_borrowed(self) -> bool:
+        """Whether a phrase is held in another voice than the preferred one."""
+        return bool(self._borrowed)
 
     async def prepare(self, phrases: Iterable[str], *, locale: str) -> None:
         """Makes ``phrases`` ready one after another: from disk, or by synthesis. Cancelling keeps those that are finished.
