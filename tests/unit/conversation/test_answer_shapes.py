@@ -65,6 +65,7 @@ def test_an_order_number_in_other_languages(locale: str, text: str, expected: Pr
         ("five five five one two three", B),
         ("five five five one two three four five six seven", L),
         ("My number is [PHONE]", H),
+        ("My number is [PHONE 2]", H),
         ("I'd rather not say", N),
     ],
 )

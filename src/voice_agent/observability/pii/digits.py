@@ -68,16 +68,27 @@ def may_hold_digits(text: str, count: int) -> bool:
     return possible + words * DIGITS_PER_WORD_MAX >= count
 
 
-def digit_runs(text: str, *, spoken: bool = True) -> Iterator[DigitRun]:
-    """Every maximal run in ``text``, from left to right; ``spoken`` is false where it holds no number words."""
+def digit_runs(text: str, least: int = 1, *, spoken: bool = True) -> Iterator[DigitRun]:
+    """Every maximal run in ``text`` that may have ``least`` digits, from left to right; ``spoken`` is false where it holds
+    no number words."""
     chain: list[_Token] = []
     for token in _tokens(text, _TOKEN if spoken else _DIGITS):
         if chain and not _joins(text, chain[-1], token):
-            yield from _run(text, chain)
+            if _may_have(chain, least):
+                yield from _run(text, chain)
             chain = []
         chain.append(token)
-    if chain:
+    if _may_have(chain, least):
         yield from _run(text, chain)
+
+
+def _may_have(chain: list[_Token], least: int) -> bool:
+    digits = 0
+    for token in chain:
+        digits += DIGITS_PER_WORD_MAX if token.word else len(token.digits)
+        if digits >= least:
+            return True
+    return False
 
 
 def _ascii(digits: str) -> str:
@@ -88,24 +99,25 @@ def _tokens(text: str, pattern: re.Pattern[str]) -> Iterator[_Token]:
     taken = exempt_spans(text)
     at = 0
     for match in pattern.finditer(text):
+        word = match.group()
+        written = word[0].isdigit()
+        known = None if written else NUMBER_WORDS.get(word) or NUMBER_WORDS.get(word.lower())
+        if not written and known is None:
+            continue
         start, end = match.span()
         while at < len(taken) and taken[at][1] <= start:
             at += 1
         if at < len(taken) and taken[at][0] < end:
             continue
-        word = match.group()
-        if word[0].isdigit():
-            # Letters at either end make it part of an identifier; an extension ("x12") may follow.
-            before = text[max(0, start - 3) : start]
-            after = text[end : end + 1]
-            glued = (before[-1:].isalpha() and before.lower() != _ENCODED_PLUS) or after.isalpha()
-            if not glued or after.lower() == "x":
-                yield _Token(Sort.WRITTEN, _ascii(word), start, end, "")
-        else:
-            word = word.lower()
-            known = NUMBER_WORDS.get(word)
-            if known is not None:
-                yield _Token(known[0], known[1], start, end, word)
+        if known is not None:
+            yield _Token(known[0], known[1], start, end, word.lower())
+            continue
+        # Letters at either end make it part of an identifier; an extension ("x12") may follow.
+        before = text[max(0, start - 3) : start]
+        after = text[end : end + 1]
+        glued = (before[-1:].isalpha() and before.lower() != _ENCODED_PLUS) or after.isalpha()
+        if not glued or after.lower() == "x":
+            yield _Token(Sort.WRITTEN, _ascii(word), start, end, "")
 
 
 def _joins(text: str, left: _Token, right: _Token) -> bool:

@@ -19,7 +19,7 @@ _CURRENCY_WORD = (
 # Not inside a longer number: neither may another group of digits stand right before or behind.
 _ALONE, _ENDS = r"(?<!\d)(?<!\d[-./ ,'])(?<!\d, )", r"(?![-./ ]?\d)"
 # Letters before the hyphen that name a secret, not an order.
-_NO_ORDER_PREFIX = r"(?!(?:PIN|CVV|CVC|SSN|TEL|FAX|MOB|CARD|IBAN)\b)"
+_NO_ORDER = r"(?!(?:PIN|CVV|CVC|SSN|TEL|FAX|MOB|CARD|IBAN)\b)"
 
 _UUID = r"(?<![\w-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![\w-])"
 # Forms that begin with a digit.
@@ -40,23 +40,37 @@ _DIGIT_FIRST = re.compile(
     r"|(?<!\d )9[1-5]\d\d(?: ?\d{4}){4}(?: ?\d\d)?(?! ?\d)",  # USPS: 20 or 22 digits, longer than any card
     re.IGNORECASE,
 )
-# Forms that begin with letters or signs.
-_LETTER_FIRST = re.compile(
-    rf"{PLACEHOLDER.pattern}|{_UUID}"
-    rf"|\b{_MONTHS}\.?[ ]{{1,3}}{_DAY}(?:st|nd|rd|th)?(?:,?[ ]{{1,3}}{_YEAR})?{_ENDS}"
-    rf"|[$€£¥]\s?\d{{1,9}}(?:[.,]\d{{1,3}}){{0,3}}{_ENDS}"
-    # Orders, invoices and returns: capitals, a hyphen, at most twelve digits ("IE-000123", "ORD-2026-00417").
-    rf"|(?-i:(?<![\w-]){_NO_ORDER_PREFIX}[A-Z]{{1,5}}[-#](?:(?:19|20)\d\d-)?\d{{2,12}}(?![\w-]))"
-    r"|(?-i:(?<!\w)[A-Z]{2} ?\d{3} ?\d{3} ?\d{3} ?[A-Z]{2}(?!\w))",  # UPU S10, the postal services' parcels
-    re.IGNORECASE,
+# Forms that begin with letters or signs, each with what must be in a text that holds it.
+_UUIDS = re.compile(_UUID, re.IGNORECASE)
+_UUID_HYPHENS = 4
+_MONTH_NAMES = tuple("jan feb mar apr may jun jul aug sep oct nov dec".split())
+_MONTH_DAYS = re.compile(
+    rf"\b{_MONTHS}\.?[ ]{{1,3}}{_DAY}(?:st|nd|rd|th)?(?:,?[ ]{{1,3}}{_YEAR})?{_ENDS}", re.IGNORECASE
 )
-_LETTER_FIRST_HINT = re.compile(r"[$€£¥\[]|[A-Za-z](?:[-#. ]? {0,2}\d|[0-9a-f]{0,7}-)")
+_CAPITAL = re.compile(r"[A-Z][A-Z]? ?\d|[A-Z][-#]")
+_CURRENCY_SIGNS = re.compile(r"[$€£¥]")
+_AMOUNTS = re.compile(rf"[$€£¥]\s?\d{{1,9}}(?:[.,]\d{{1,3}}){{0,3}}{_ENDS}")
+_CAPITALS = re.compile(
+    # Orders, invoices and returns: capitals, a hyphen, at most twelve digits ("IE-000123", "ORD-2026-00417").
+    rf"(?<![\w-]){_NO_ORDER}[A-Z]{{1,5}}[-#](?:(?:19|20)\d\d-)?\d{{2,12}}(?![\w-])"
+    r"|(?<!\w)[A-Z]{2} ?\d{3} ?\d{3} ?\d{3} ?[A-Z]{2}(?!\w)"  # UPU S10, the postal services' parcels
+)
 _GROUP = re.compile(r"\d+")
 
 
 def exempt_spans(text: str) -> list[tuple[int, int]]:
     """Start and end of everything in ``text`` that has such a form, in order, without overlaps."""
-    taken = [match.span() for match in _LETTER_FIRST.finditer(text)] if _LETTER_FIRST_HINT.search(text) else []
+    patterns = [_CAPITALS] if _CAPITAL.search(text) else []
+    if "[" in text:
+        patterns.append(PLACEHOLDER)
+    if text.count("-") >= _UUID_HYPHENS:
+        patterns.append(_UUIDS)
+    if _CURRENCY_SIGNS.search(text):
+        patterns.append(_AMOUNTS)
+    lowered = text.lower()
+    if any(month in lowered for month in _MONTH_NAMES):
+        patterns.append(_MONTH_DAYS)
+    taken = [match.span() for pattern in patterns for match in pattern.finditer(text)]
     past = 0
     for group in _GROUP.finditer(text):
         start = group.start()

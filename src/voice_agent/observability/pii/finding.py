@@ -46,24 +46,25 @@ def find_pii(text: str) -> list[PiiSpan]:
     if may_hold_emails(text, words):
         spans += _of(PiiKind.EMAIL, find_emails(text))
     if numbered and may_hold_birth_dates(words):
-        spans += _of(PiiKind.BIRTHDAY, find_birth_dates(text))
+        spans += _of(PiiKind.BIRTHDAY, find_birth_dates(text), said_in=text)
     if written and IBAN_START.search(text):
         spans += _of(PiiKind.IBAN, find_ibans(text))
     if not words.isdisjoint(ADDRESS_HINTS):
-        spans += _of(PiiKind.ADDRESS, find_addresses(text, words, written=written))
+        spans += _of(PiiKind.ADDRESS, find_addresses(text, words, written=written), said_in=text)
     secrets = numbered and may_hold_secrets(words)
-    if numbered and may_hold_digits(text, _PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS):
+    least = _PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS
+    if numbered and may_hold_digits(text, least):
         if written:
             spans += _of(PiiKind.NUMBER, find_spanish_ids(text))
-        for run in digit_runs(text, spoken=spoken):
+        for run in digit_runs(text, least, spoken=spoken):
             kind = _kind_of_run(text, run, secrets=secrets)
             if kind is not None:
                 spans.append(PiiSpan(kind, run.start, run.end, f"+{run.digits}" if run.has_plus else run.digits))
     return _without_overlaps(spans) if len(spans) > 1 else spans
 
 
-def _of(kind: PiiKind, found: Iterable[tuple[int, int, str]]) -> list[PiiSpan]:
-    return [PiiSpan(kind, start, end, value) for start, end, value in found]
+def _of(kind: PiiKind, found: Iterable[tuple[int, int, str]], *, said_in: str = "") -> list[PiiSpan]:
+    return [PiiSpan(kind, start, end, value, said_in[start:end]) for start, end, value in found]
 
 
 def _kind_of_run(text: str, run: DigitRun, *, secrets: bool) -> PiiKind | None:

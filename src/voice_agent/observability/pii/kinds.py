@@ -33,9 +33,10 @@ PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PiiKind)})(?: [1-9]\d{{0,3}})?\]")
 @dataclass(frozen=True, slots=True)
 class PiiSpan:
     """``text[start:end]`` is personal data. ``value`` is the same for every way to say it (digits without separators, a
-    spoken address in writing); it is in no repr."""
+    spoken address in writing); ``said`` are the words themselves where a tool needs those. Neither is in a repr."""
 
     kind: PiiKind
     start: int
     end: int
     value: str = field(default="", compare=False, repr=False)
+    said: str = field(default="", compare=False, repr=False)

@@ -74,5 +74,5 @@ class Masker:
         number = numbers.setdefault(digest, len(numbers) + 1)
         placeholder = kind.placeholder if number == 1 or number > _NUMBER_MAX else f"[{kind.value} {number}]"
         if kind in _REVEALED:
-            self._values.setdefault(placeholder, span.value)
+            self._values.setdefault(placeholder, span.said or span.value)
         return placeholder
