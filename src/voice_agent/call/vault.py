@@ -20,6 +20,8 @@ _CLEAR_WORDS = 3
 
 # "order number is …", also "order number, a 3102": recognisers hear "eight" as "a".
 _ORDER_BEFORE = re.compile(r"\border(?:\s+(?:number|no|id|is|it's|a))*[\s.,:#]*(?:\ba\s*)?$", re.IGNORECASE)
+# "Six one three oh": alone it might be a sigh, behind digits that lack one it is a zero.
+_ZERO_BEHIND = re.compile(r"[\s,-]*\bo(?:h)?\b", re.IGNORECASE)
 
 
 class SecretVault:
@@ -62,10 +64,13 @@ class SecretVault:
         and the known secret at any time."""
         out, done = [], 0
         for run in located_runs(text):
-            could_be = unverified and len(run.digits) == self._expected and not _ORDER_BEFORE.search(text[: run.start])
-            if run.digits == self._known or could_be:
+            digits, end = run.digits, run.end
+            if len(digits) == self._expected - 1 and (zero := _ZERO_BEHIND.match(text, end)):
+                digits, end = f"{digits}0", zero.end()
+            could_be = unverified and len(digits) == self._expected and not _ORDER_BEFORE.search(text[: run.start])
+            if digits == self._known or could_be:
                 out += [text[done : run.start], PLACEHOLDER]
-                done = run.end
+                done = end
         return "".join(out) + text[done:]
 
     def press(self, key: str) -> None:

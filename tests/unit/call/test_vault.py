@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voice_agent.call.vault import SecretVault
+from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER
 from voice_agent.models import UtteranceId
 from voice_agent.observability.pii import mask
 
@@ -135,3 +136,11 @@ def test_the_first_words_of_a_partial_are_withheld_while_a_secret_is_awaited(vau
     assert hear(vault, FIRST, "Forty-two", collecting=True, unverified=True, partial=True) == ("[PIN]", 2)
     assert hear(vault, SECOND, "I do not know it", collecting=True, unverified=True, partial=True)[0]
     assert hear(vault, SECOND, "No idea.", collecting=True, unverified=True)[0] == "No idea."
+
+
+@pytest.mark.parametrize("text", ["the code is six one three oh please", "six one three, oh", "my pin is 613 oh and"])
+def test_a_zero_said_as_a_letter_behind_the_digits_belongs_to_them(text: str) -> None:
+    vault = SecretVault(secret_digits=4, mask=lambda text: text)
+    heard, _ = vault.hear(UtteranceId(1), text, partial=False, collecting=False, unverified=True)
+    assert "613" not in heard
+    assert PLACEHOLDER in heard
