@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
 _KEEP_ALIVE_S = 300.0
 _MAX_CONNECTIONS = 100
 
@@ -61,8 +63,8 @@ def host_of(url: str) -> tuple[str, str]:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL:
         raise ValueError("is not a valid URL") from None
-    if parsed.scheme not in _DEFAULT_PORTS or not parsed.host:
-        raise ValueError("must be an https:// or http:// URL")
+    if parsed.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(parsed.raw_host.decode("ascii")):
+        raise ValueError("must be an https:// or http:// URL with a host")
     if parsed.userinfo:
         raise ValueError("must not hold a user name or password")
     return parsed.scheme, _place(parsed.raw_host.decode("ascii"), parsed.port or _DEFAULT_PORTS[parsed.scheme])
