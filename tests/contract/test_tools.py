@@ -52,7 +52,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 class OneAnswer:
     """A knowledge base that knows one thing."""
 
-    async def search(self, query: str) -> KnowledgeAnswer:
+    async def search(self, query: str, *, locale: str) -> KnowledgeAnswer:
         return KnowledgeAnswer(True, 0.91234, (Passage("Returns", "Within 30 days.", "returns.md", 0.91234),))
 
 
@@ -68,7 +68,7 @@ class Broken:
     async def order(self, caller_id: str, order_id: str) -> Order | None:
         return await self._fail()
 
-    async def search(self, query: str) -> KnowledgeAnswer:
+    async def search(self, query: str, *, locale: str) -> KnowledgeAnswer:
         return await self._fail()
 
     async def verify(self, caller_id: str, pin: str) -> tuple[SecretOutcome, int]:

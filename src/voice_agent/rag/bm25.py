@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +23,12 @@ _Posting = tuple[NDArray[np.intp], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class WordScores:
-    """By slot: the BM25 ``score`` and the ``share`` of the query's words, weighed by how telling they are, that the text
-    holds (0 to 1). ``known`` is that share for all texts together; ``words`` are the query's different stems."""
+    """``score`` is each slot's BM25 score, ``ceiling`` what no text could exceed for this query, and ``known`` the share of
+    the query's words, weighed by how telling they are, that any text holds (0 to 1)."""
 
     score: NDArray[np.float32]
-    share: NDArray[np.float32]
+    ceiling: float
     known: float
-    words: tuple[str, ...]
 
 
 class Bm25:
@@ -70,12 +68,12 @@ class Bm25:
 
     def search(self, query: str, slots: int) -> WordScores:
         """Scores for the slots 0 to ``slots`` - 1; 0 where a slot is empty or shares no word with the query."""
-        score, share = np.zeros(slots, np.float32), np.zeros(slots, np.float32)
+        score = np.zeros(slots, np.float32)
         words = tuple(dict.fromkeys(stems(query)))
         weights = {word: self._idf(word) for word in words}
         whole = sum(weights.values())
         if not whole or not self._counts:
-            return WordScores(score, share, 0.0, words)
+            return WordScores(score, 0.0, 0.0)
         mean_length = max(1.0, self._total / len(self._counts))
         for word in words:
             if word not in self._postings:
@@ -83,12 +81,8 @@ class Bm25:
             found, times = self._posting(word)
             damping = _K1 * (1 - _B + _B * self._lengths[found] / mean_length)
             score[found] += weights[word] * times * (_K1 + 1) / (times + damping)
-            share[found] += weights[word] / whole
         known = sum(weight for word, weight in weights.items() if word in self._postings)
-        return WordScores(score, share, known / whole, words)
-
-    def vocabulary(self) -> Collection[str]:
-        return self._postings.keys()
+        return WordScores(score, whole * (_K1 + 1), known / whole)
 
     def _idf(self, word: str) -> float:
         holding = len(self._postings.get(word, ()))

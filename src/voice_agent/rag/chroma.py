@@ -1,14 +1,17 @@
-"""The vector index: a Chroma collection on disk. Everything here blocks and is called from the knowledge base's thread.
+"""The documents on disk: a Chroma collection. Everything here blocks and is called from the knowledge base's thread.
 
-Vectors come from outside (Chroma's own embedder would download a model). Several processes may open the same folder: a
-writer's documents are seen by the others' next query. Importing Chroma takes over a second of processor time, so it is
-imported in the constructor.
+Several processes may open the same folder. Chroma serves a collection's texts and facts across processes, but keeps its
+vectors in files that another process does not see change (1.5), so each row also carries its vector among its facts,
+and searching is done in memory (``hybrid.py``). What a writer changed is noted in a file beside the collection, which
+costs a reader one ``stat`` to look at. Importing Chroma takes over a second of processor time, so it is imported in the
+constructor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_agent.errors import ConfigError, StoreError
-from voice_agent.rag.chunking import Chunk
+from voice_agent.rag.hybrid import StoredDocument, StoredPassage
 
 _MODEL_KEY = "embedding_model"
-_QUESTION = "question"  # the kind of a row that leads to a passage by a question it answers
-_QUESTIONS_PER_PASSAGE = 6  # as many rows may lead to one passage before others are cut off
+_PASSAGE, _QUESTION, _UNANSWERED = "passage", "question", "unanswered"  # kinds of rows
+_ROWS_AT_ONCE = 1000  # Chroma bounds what one call may write
+
+Vectors = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedChunk:
-    """A stored passage and its cosine to the query; see ``ChromaIndex.nearest``."""
-
-    source: str
-    title: str
-    heading: str
-    text: str
-    cosine: float
-
-
-@dataclass(frozen=True, slots=True)
-class IndexedDocument:
-    source: str
-    title: str
-    digest: str
-    chunks: int
-
-
-class ChromaIndex:
+class ChromaStore:
     """One collection. Not thread-safe: one thread at a time.
 
     Raises ``ConfigError`` from the constructor (folder not writable, damaged, bad collection name, made with another
@@ -83,85 +69,131 @@ class ChromaIndex:
                 f"the collection {collection!r} was made with the embedding model {made_with!r}, but EMBEDDING_MODEL "
                 f"is {embedding_model!r}: choose another CHROMA_COLLECTION and add the documents again."
             )
+        self._changes = changes_file(folder, collection)
+        self._read_bytes = 0  # of the file of changes
 
-    def replace(
-        self,
-        source: str,
-        digest: str,
-        chunks: Sequence[Chunk],
-        vectors: NDArray[np.float32],
-        questions: Sequence[NDArray[np.float32]],
-    ) -> None:
-        """Stores passages in place of what was stored under ``source``: each with its row of ``vectors`` and with its
-        matrix of ``questions``, one row (or none) for each question that leads to it.
+    def replace(self, document: StoredDocument) -> None:
+        """Stores a document in place of what was stored under its source.
 
-        Searches meanwhile see old or new passages, never none.
+        Readers meanwhile see old or new passages, never none.
         """
         ids: list[str] = []
-        metadatas: list[dict[str, str]] = []
-        documents: list[str] = []
-        rows: list[NDArray[np.float32]] = []
-        for position, (chunk, vector, asked) in enumerate(zip(chunks, vectors, questions, strict=True)):
-            passage = f"{source}#{position}"
-            facts = {"source": source, "digest": digest, "title": chunk.title, "heading": chunk.heading}
-            for number, row in enumerate((vector, *asked)):
-                ids.append(f"{passage}?{number}" if number else passage)
-                metadatas.append({**facts, "passage": passage, "kind": _QUESTION if number else "passage"})
-                documents.append(chunk.text)
-                rows.append(row)
+        metadatas: list[dict[str, str | int]] = []
+        texts: list[str] = []
+        rows: list[Vectors] = []
+        for position, passage in enumerate(document.passages):
+            facts: dict[str, str | int] = {
+                "source": document.source,
+                "digest": document.digest,
+                "title": document.title,
+                "heading": passage.heading,
+                "position": position,
+            }
+            led = [(_PASSAGE, passage.text, passage.vector)]
+            led += [(_QUESTION, *pair) for pair in zip(passage.asked, passage.asked_vectors, strict=True)]
+            led += [(_UNANSWERED, *pair) for pair in zip(passage.unanswered, passage.unanswered_vectors, strict=True)]
+            for number, (kind, text, vector) in enumerate(led):
+                ids.append(f"{document.source}#{position}" + (f"?{number}" if number else ""))
+                metadatas.append({**facts, "kind": kind, "vector": _packed(vector)})
+                texts.append(text)
+                rows.append(vector)
         with _translated():
-            old = self._collection.get(where={"source": source}, include=[])["ids"]
-            self._collection.upsert(ids=ids, embeddings=np.stack(rows), metadatas=metadatas, documents=documents)
-            stale = sorted(set(old) - set(ids))
-            if stale:
-                self._collection.delete(ids=stale)
-
-    def remove(self, source: str) -> int:
-        """Deletes a document; gives the number of passages it had."""
-        with _translated():
-            found = self._collection.get(where={"source": source}, include=["metadatas"])
-            if found["ids"]:
-                self._collection.delete(ids=found["ids"])
-        return sum(1 for metadata in found["metadatas"] if metadata["kind"] != _QUESTION)
-
-    def documents(self) -> tuple[IndexedDocument, ...]:
-        """All documents, by source."""
-        with _translated():
-            stored = self._collection.get(where={"kind": {"$ne": _QUESTION}}, include=["metadatas"])["metadatas"]
-        counts: dict[str, int] = {}
-        facts: dict[str, Mapping[str, str]] = {}
-        for metadata in stored:
-            counts[metadata["source"]] = counts.get(metadata["source"], 0) + 1
-            facts[metadata["source"]] = metadata
-        return tuple(
-            IndexedDocument(source, facts[source]["title"], facts[source]["digest"], counts[source])
-            for source in sorted(facts)
-        )
-
-    def nearest(self, vector: NDArray[np.float32], k: int, *, question_lead: float) -> tuple[IndexedChunk, ...]:
-        """The ``k`` nearest passages, best first; fewer if there are fewer. A passage's cosine is its own, or that of the
-        nearest question leading to it less ``question_lead``, whichever is higher."""
-        best: dict[str, IndexedChunk] = {}
-        with _translated():
-            for kind, wanted, lead in (
-                ({"$ne": _QUESTION}, k, 0.0),
-                ({"$eq": _QUESTION}, k * _QUESTIONS_PER_PASSAGE, question_lead),
-            ):
-                found = self._collection.query(
-                    query_embeddings=vector.reshape(1, -1),
-                    n_results=wanted,
-                    where={"kind": kind},
-                    include=["metadatas", "documents", "distances"],
+            old = self._collection.get(where={"source": document.source}, include=[])["ids"]
+            for start in range(0, len(ids), _ROWS_AT_ONCE):
+                part = slice(start, start + _ROWS_AT_ONCE)
+                self._collection.upsert(
+                    ids=ids[part], embeddings=np.stack(rows[part]), metadatas=metadatas[part], documents=texts[part]
                 )
-                rows = zip(found["metadatas"][0], found["documents"][0], found["distances"][0], strict=True)
-                for metadata, text, distance in rows:
-                    cosine = 1.0 - float(distance) - lead
-                    known = best.get(metadata["passage"])
-                    if known is None or cosine > known.cosine:
-                        best[metadata["passage"]] = IndexedChunk(
-                            metadata["source"], metadata["title"], metadata["heading"], text, cosine
-                        )
-        return tuple(sorted(best.values(), key=lambda chunk: -chunk.cosine)[:k])
+            self._delete(sorted(set(old) - set(ids)))
+            self._note(document.source)
+
+    def remove(self, source: str) -> None:
+        """Deletes a document, if there is one."""
+        with _translated():
+            self._delete(self._collection.get(where={"source": source}, include=[])["ids"])
+            self._note(source)
+
+    def load(self) -> list[StoredDocument]:
+        """All documents."""
+        with _translated():
+            # What is written from here on is read again by ``changed``: twice is harmless, never is not.
+            self._read_bytes = self._changes.stat().st_size if self._changes.exists() else 0
+            return self._documents(self._collection.get(include=["metadatas", "documents"]))
+
+    def changed(self) -> dict[str, StoredDocument | None]:
+        """By source, the documents that any process has stored since the last look; ``None`` for removed ones."""
+        with _translated():
+            try:
+                size = self._changes.stat().st_size
+            except FileNotFoundError:
+                size = 0
+            if size == self._read_bytes:
+                return {}
+            with self._changes.open("rb") as file:
+                file.seek(self._read_bytes)
+                lines = file.read(size - self._read_bytes)
+            lines = lines[: lines.rfind(b"\n") + 1]  # the last line may still be being written
+            sources = sorted({json.loads(line) for line in lines.splitlines()})
+            found: dict[str, StoredDocument | None] = dict.fromkeys(sources)
+            if sources:
+                rows = self._collection.get(where={"source": {"$in": sources}}, include=["metadatas", "documents"])
+                found.update((document.source, document) for document in self._documents(rows))
+            self._read_bytes += len(lines)
+            return found
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), _ROWS_AT_ONCE):
+            self._collection.delete(ids=ids[start : start + _ROWS_AT_ONCE])
+
+    def _note(self, source: str) -> None:
+        with self._changes.open("ab") as file:  # one short write at the end: lines of several writers do not mix
+            file.write(json.dumps(source).encode() + b"\n")
+
+    def _documents(self, rows: Mapping[str, Any]) -> list[StoredDocument]:
+        by_source: dict[str, list[tuple[Mapping[str, Any], str]]] = {}
+        for metadata, text in zip(rows["metadatas"], rows["documents"], strict=True):
+            if "vector" in metadata:  # rows of earlier versions have none; adding their document again renews them
+                by_source.setdefault(metadata["source"], []).append((metadata, text))
+        return [_document(source, found) for source, found in sorted(by_source.items())]
+
+
+def changes_file(folder: Path, collection: str) -> Path:
+    """Exists once the collection has been written to; each line names a source that was stored or removed."""
+    return folder / f"{collection}.changes"
+
+
+def _document(source: str, rows: Iterable[tuple[Mapping[str, Any], str]]) -> StoredDocument:
+    by_position: dict[int, dict[str, list[tuple[str, Vectors]]]] = {}
+    facts: dict[int, Mapping[str, Any]] = {}
+    for metadata, text in rows:
+        position = int(metadata["position"])
+        kinds = by_position.setdefault(position, {_PASSAGE: [], _QUESTION: [], _UNANSWERED: []})
+        kinds[metadata["kind"]].append((text, _unpacked(metadata["vector"])))
+        facts[position] = metadata
+    passages = [
+        StoredPassage(
+            heading=facts[position]["heading"],
+            text=kinds[_PASSAGE][0][0],
+            vector=kinds[_PASSAGE][0][1],
+            asked=tuple(text for text, _ in kinds[_QUESTION]),
+            asked_vectors=tuple(vector for _, vector in kinds[_QUESTION]),
+            unanswered=tuple(text for text, _ in kinds[_UNANSWERED]),
+            unanswered_vectors=tuple(vector for _, vector in kinds[_UNANSWERED]),
+        )
+        for position, kinds in sorted(by_position.items())
+        if kinds[_PASSAGE]  # another process is in the middle of replacing it
+    ]
+    first = next(iter(facts.values()))
+    return StoredDocument(source, first["title"], first["digest"], tuple(passages))
+
+
+def _packed(vector: Vectors) -> str:
+    """Half precision moves a cosine by less than 0.001 and halves the rows."""
+    return base64.b64encode(vector.astype("<f2").tobytes()).decode("ascii")
+
+
+def _unpacked(text: str) -> Vectors:
+    return np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)
 
 
 class _translated:  # noqa: N801 - used like a function

@@ -54,11 +54,11 @@ class AllowedHosts:
     networks: tuple[_Network, ...]
 
     @classmethod
-    def parse(cls, listed: str) -> AllowedHosts:
-        """From a comma-separated list of names, addresses and networks ("10.0.0.0/8"). Raises ``ConfigError``."""
+    def parse(cls, listed: Sequence[str]) -> AllowedHosts:
+        """From names, addresses and networks ("10.0.0.0/8"). Raises ``ConfigError``."""
         names: set[str] = set()
         networks: list[_Network] = []
-        for entry in (part.strip().lower().rstrip(".") for part in listed.split(",")):
+        for entry in (part.strip().lower().rstrip(".") for part in listed):
             if not entry:
                 continue
             try:

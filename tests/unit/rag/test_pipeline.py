@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from importlib import resources
 from pathlib import Path
 
 import pytest
-import yaml
 from tests.unit.rag.conftest import knowledge_settings
 
 from voice_agent.errors import ConfigError, StoreError
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
-from voice_agent.rag.chunking import chunk_markdown
 from voice_agent.rag.corpus import PREFIX, seed_corpus
 from voice_agent.rag.pipeline import CHROMA_FOLDER, KnowledgeBase, open_knowledge
 
@@ -112,20 +109,6 @@ async def test_a_listed_question_leads_to_its_passage(knowledge: KnowledgeBase, 
     assert await knowledge.remove(listed.as_posix()) == 1
 
 
-def test_no_question_of_the_labelled_set_is_listed_in_a_document() -> None:
-    labelled = yaml.safe_load(Path(__file__).with_name("questions.yaml").read_text("utf-8"))
-    asked = {entry["q"].lower().strip("?!. ") for entry in labelled["answerable"]}
-    folder = Path(str(resources.files("voice_agent").joinpath("data", "kb")))
-    listed = [
-        question.lower().strip("?!. ")
-        for file in folder.glob("*.md")
-        for chunk in chunk_markdown(file.read_text("utf-8"), "x")
-        for question in chunk.asked
-    ]
-    assert len(listed) > 500
-    assert asked.isdisjoint(listed)
-
-
 async def test_a_bad_file_does_not_keep_the_others_out(knowledge: KnowledgeBase, note: Path) -> None:
     (note.parent / "bad.md").write_bytes(b"\xff\xfe\xff")
     report = await knowledge.add([note.parent])
@@ -206,7 +189,7 @@ async def test_a_collection_of_another_embedding_model_is_refused(
 ) -> None:
     from voice_agent.rag.calibration import CALIBRATIONS, Calibration
 
-    monkeypatch.setitem(CALIBRATIONS, "other-model", Calibration(20, 0.4))
+    monkeypatch.setitem(CALIBRATIONS, "other-model", Calibration(20, -2, -10, -8))
     async with open_knowledge(knowledge_settings(model="other-model"), tmp_path, embedder):
         pass
     message = await refusal(tmp_path, embedder)
@@ -214,12 +197,16 @@ async def test_a_collection_of_another_embedding_model_is_refused(
     assert "CHROMA_COLLECTION" in message
 
 
-async def test_a_store_that_breaks_later_is_a_store_error(tmp_path: Path, embedder: MiniLmEmbedder, note: Path) -> None:
+async def test_a_store_that_breaks_later_takes_nothing_new_and_still_answers(
+    tmp_path: Path, embedder: MiniLmEmbedder, note: Path
+) -> None:
     async with open_knowledge(knowledge_settings(), tmp_path / "state", embedder) as knowledge:
         await knowledge.add([note])
         file = tmp_path / "state" / CHROMA_FOLDER / "chroma.sqlite3"
         with sqlite3.connect(file) as connection:
             connection.execute("DROP TABLE embedding_metadata")
         connection.close()
+        note.write_text("# Mascot\nOur mascot is a red fox.\n")  # noqa: ASYNC240 - a test may block
         with pytest.raises(StoreError):
-            await knowledge.search("Which animal is the mascot?")
+            await knowledge.add([note])
+        assert "otter" in (await knowledge.search("Which animal is the mascot?")).passages[0].text
