@@ -13,7 +13,7 @@ from tests.virtual_time import run_virtual
 from voice_agent.conversation.events import FillerSpoken
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.errors import ProviderFault
-from voice_agent.models import CallOutcome, PolicyReason, Role
+from voice_agent.models import CallOutcome, Meaning, PolicyReason, Role
 from voice_agent.observability.turn_latency import TurnLatencyFold
 from voice_agent.providers.llm.base import LlmFinished, TextDelta
 from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
@@ -102,6 +102,22 @@ def test_a_voice_lost_in_mid_call_leaves_the_prepared_words() -> None:
     assert len(finished) == 3  # the greeting, the apology, the goodbye: each was heard to its end
     assert caller.last("call_end").outcome is CallOutcome.ESCALATED
     assert len(caller.world.packets) == 1
+
+
+def test_a_voice_lost_while_the_handover_is_made_leaves_the_prepared_goodbye() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.has_phrases()
+        await caller.until("reply_finished")
+        await caller.says("I want to talk to a human.")
+        await caller.until("escalation")
+        caller.world.speech_fault = broken()
+        await caller.until("call_end")
+
+    caller = call(scene, World(meanings=[Meaning.HUMAN_WANTED], handover_delay_s=0.5))
+    said = [r.entry.segments for r in caller.records if r.entry.name == "say"]
+    assert said[-1] == PROMPTS.handover_later
+    assert caller.names().count("reply_finished") == 2  # the greeting and the goodbye
+    assert caller.last("call_end").outcome is CallOutcome.ESCALATED
 
 
 def test_a_voice_that_was_never_there_ends_the_call_and_a_colleague_knows() -> None:
@@ -214,6 +230,24 @@ def test_a_silence_within_an_answer_is_bridged_too() -> None:
     assert filler.before_index == 1
     agent_words = [m.text for m in caller.session._machine.messages() if m.role is Role.AGENT]
     assert agent_words[-1] == f"With the receipt. {filler.text} That is all."
+
+
+def test_a_cough_at_the_moment_of_the_filler_only_delays_it() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.has_phrases()
+        await caller.until("reply_finished")
+        await caller.says("What is your return policy?")
+        await caller.until("playout_starved")
+        starved_s = at(caller, "playout_starved")
+        await caller.listens(1.1)
+        caller.world.words.append("")
+        await caller.speaks(0.4)  # over the time of the next filler
+        await caller.listens(1.5)
+        assert at(caller, "filler") - starved_s < 2.6
+
+    rounds = [[TextDelta("With the receipt. "), *[TextDelta(" "), 1.9] * 4, *answer("That is all.")]]
+    caller = call(scene, World(rounds=rounds))
+    assert fillers_of(caller)
 
 
 def test_without_prepared_phrases_there_is_no_filler() -> None:

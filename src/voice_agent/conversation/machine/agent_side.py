@@ -14,6 +14,7 @@ from voice_agent.conversation.events import (
     ReplyFailed,
     ReplyFinished,
     SegmentWritten,
+    Stage,
     SynthesisBegan,
     SynthesisFinished,
     SynthesisStarted,
@@ -133,12 +134,14 @@ class AgentSide:
         """The caller has heard nothing for a while and waits: bridge the silence, in other words than the last time."""
         ctx = self._ctx
         reply = ctx.reply
-        if ctx.call is not CallState.ACTIVE or ctx.agent is AgentState.IDLE or ctx.caller is not CallerState.SILENT:
+        if ctx.call is not CallState.ACTIVE or ctx.agent is AgentState.IDLE:
             return
-        if reply is None:  # the turn is still being understood
+        if (
+            reply is None or reply.paused or ctx.caller is not CallerState.SILENT
+        ):  # not understood yet, or the caller speaks
             ctx.arm_filler(now - ctx.settings.filler_after_s, not_before=now + _FILLER_RETRY_S)
             return
-        if reply.paused or reply.fillers >= _FILLERS_AT_MOST:
+        if reply.fillers >= _FILLERS_AT_MOST:
             return
         prompts = ctx.locale.prompts
         phrases = prompts.fillers_looking if reply.calling else prompts.fillers
@@ -213,7 +216,10 @@ class AgentSide:
         ctx.timers.clear(Timer.TURN_TIMEOUT)
         ctx.move_agent(AgentTrigger.STOP)
         if reply.then_end is not None:
-            ctx.end(*reply.then_end)
+            if reply.purpose is Purpose.HANDOVER and event.stage is Stage.TTS and not ctx.voice_lost:
+                self._decisions.outcome_unheard(now)
+            else:
+                ctx.end(*reply.then_end)
         elif event.exhausted:
             self._decisions.out_of_service(event.stage, now)
         elif ctx.call is CallState.ACTIVE:

@@ -323,13 +323,18 @@ class Decisions:
         if self._ctx.handed_over is not None:
             self.transfer_finished(self._ctx.handed_over, now)
 
+    def outcome_unheard(self, now: float) -> None:
+        """The voice was lost over the handover's outcome: say that in prepared words."""
+        self._ctx.voice_lost = True
+        self.preface_heard(now)
+
     def transfer_finished(self, event: TransferFinished, now: float) -> None:
         ctx = self._ctx
         if ctx.call is not CallState.TRANSFERRING or (ctx.reply is not None and ctx.reply.then_end is not None):
             return
         ctx.timers.clear(Timer.TRANSFER)
-        if ctx.reply is not None:
-            ctx.handed_over = event
+        ctx.handed_over = event
+        if ctx.reply is not None:  # what is said before it is still being heard
             return
         prompts = ctx.locale.prompts
         outcome = CallOutcome.ESCALATED
