@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.observability.test_pii_snippets import snippets
 
-from voice_agent.observability.pii import PiiKind, PiiSpan, find_pii, mask, mask_any, passes_luhn, warm_pii
+from voice_agent.observability.pii import PiiKind, PiiSpan, find_pii, mask, mask_any, passes_luhn
 
 MASKED = [
     # cards
@@ -133,6 +132,7 @@ PIECES = st.sampled_from(
     [text for text, _ in MASKED]
     + PLAIN
     + [kind.placeholder for kind in PiiKind]
+    + [snippet.text for snippet in snippets()]
     + "pin passcode is my order number at dot com jane @ + ( ) - . , / : % 7 42 555 83102 4111 one two double".split()
 )
 MIXED = st.lists(st.tuples(PIECES, st.sampled_from([" ", "", ", ", ". ", "-", "\n"])), max_size=8).map(
@@ -141,11 +141,12 @@ MIXED = st.lists(st.tuples(PIECES, st.sampled_from([" ", "", ", ", ". ", "-", "\
 
 
 @settings(deadline=None)
-@given(MIXED | st.text(max_size=60) | st.text("0123456789 -.+()@pin", max_size=40))
+@given(MIXED | st.text(max_size=60) | st.text("0123456789 -.+()@pin[]", max_size=40))
 def test_masking_twice_is_masking_once(text: str) -> None:
     once = mask(text)
     assert mask(once) == once
     assert find_pii(once) == []
+    assert len(once) <= 10 * len(text)  # "[BIRTHDAY]" for a single digit is the worst there could be
 
 
 @settings(deadline=None)
@@ -173,48 +174,46 @@ def test_any_shape_is_masked_at_every_depth() -> None:
 
 
 HOSTILE = [
-    "a ",
-    "1 ",
-    " ",
-    "pin ",
-    "pin is ",
-    "one ",
-    "a@",
-    "a at ",
-    "1-",
-    "order ",
-    "dot ",
-    "x dot ",
-    "1.2.",
-    "١",
-    "+",
-    "GB82 ",
+    *(
+        "a ",
+        "1 ",
+        " ",
+        "pin ",
+        "pin is ",
+        "one ",
+        "a@",
+        "a at ",
+        "1-",
+        "order ",
+        "dot ",
+        "x dot ",
+        "1.2.",
+        "١",
+        "+",
+        "GB82 ",
+    ),
+    *(
+        "[PHONE",
+        "my address is ",
+        "I live at 1 ",
+        "12 Main Street ",
+        "12 Main ",
+        "born on ",
+        "born 1 ",
+        "March ",
+        "de 3 ",
+    ),
+    *("my email is a ", "a dot b at ", "one at a dot com ", "4111 1111 1111 1111 ", "4111 1111 1111 111", "1Z", "IE-"),
+    *("AA 123 ", "calle A ", "شارع ا ", "1,234,", "$1", "12:34:", "1 x ", "2026-11-", "الرقم السري ", "وعشرين خمسة "),
+    *("quatre vingt dix ", "once ", "p.i.n. ", "dob ", "[PIN]"),
 ]
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_no_text_makes_it_slow(piece: str) -> None:
-    """Twice the length may take about twice the time; a pattern that backtracks would take four times or for ever."""
-    warm_pii()
-    text = (piece * 40_000)[:40_000] + "4155552671"
-    start = time.process_time()
-    mask(text)
-    assert time.process_time() - start < 3.0
-
-
-def test_an_ordinary_line_is_quick() -> None:
-    """At most 100 µs for 200 characters; the bound here leaves room for a busy machine."""
-    line = (
-        "I would like to know where my order 83102 is, because it should have arrived last Friday and nobody has "
-        "called me about it yet, so could you please look at it for me and tell me what is going on? Thanks."
-    )
-    mask(line)
-    best = min(_timed(line) for _ in range(20))
-    assert best < 300e-6
-
-
-def _timed(line: str) -> float:
-    start = time.process_time()
-    for _ in range(50):
-        mask(line)
-    return (time.process_time() - start) / 50
+def test_no_text_hangs_it_or_makes_it_grow(piece: str) -> None:
+    """A pattern that backtracks would not come to an end here. How the time grows is shown by ``benchmarks/pii.py``."""
+    text = (piece * 10_000)[:10_000] + " 4155552671"
+    masked = mask(text)
+    assert mask(masked) == masked
+    assert len(masked) <= 4 * len(text)
+    assert "4155552671" not in masked
