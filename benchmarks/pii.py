@@ -1,7 +1,8 @@
 """What masking costs: microseconds for a line of about 200 characters, in four languages; and how the time grows.
 
-The lines are made of the labelled snippets in tests/data: `talk` holds orders, amounts, dates and times but no personal
-data, as nearly all lines do; `one value` is talk with one piece of personal data; `dense` is one piece after another. Each
+`turns` are turns of calls as they are said (pii_lines.yaml), some with personal data: the target is for these. The other
+lines string labelled snippets of tests/data together, which is far more numbers than people say at once: `look-alikes` hold
+orders, amounts, dates and times, `one value` those and one piece of personal data, `dense` one piece after another. Each
 line is timed on its own (the best of some), so P99 is the hard lines, not the machine's hiccups. Hostile text repeats a
 piece that a bad pattern would backtrack over: twice the length may take twice the time.
 """
@@ -12,15 +13,18 @@ import argparse
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
+import yaml
 from common import console, save
 from rich.table import Table
 from tests.unit.observability.test_pii import HOSTILE
 from tests.unit.observability.test_pii_snippets import Snippet, snippets
 
-from voice_agent.observability.pii import Masker, mask, warm_pii
+from voice_agent.observability.pii import mask, warm_pii
 
+TURNS = Path(__file__).with_name("pii_lines.yaml")
 TARGET_US = 100.0
 LINE_CHARS = 200
 
@@ -35,12 +39,11 @@ def lines(texts: Sequence[str], *, first: Sequence[str] = ()) -> Iterator[str]:
         yield line[:LINE_CHARS].rsplit(" ", 1)[0]
 
 
-def best_us(text: str, rounds: int, *, in_call: bool = False) -> float:
+def best_us(text: str, rounds: int) -> float:
     best = float("inf")
     for _ in range(rounds):
-        masker = Masker()
         start = time.perf_counter_ns()
-        (masker.mask if in_call else mask)(text)
+        mask(text)
         best = min(best, time.perf_counter_ns() - start)
     return best / 1000
 
@@ -57,11 +60,17 @@ def measured(texts: Sequence[str], rounds: int) -> dict[str, float]:
 
 def by_language(everything: Sequence[Snippet], rounds: int) -> dict[str, dict[str, float]]:
     rows: dict[str, dict[str, float]] = {}
-    whole: dict[str, list[str]] = {"talk": [], "one value": [], "dense": []}
+    spoken = yaml.safe_load(TURNS.read_text("utf-8"))
+    whole: dict[str, list[str]] = {"turns": [], "look-alikes": [], "one value": [], "dense": []}
     for locale in dict.fromkeys(snippet.locale for snippet in everything):
         plain = [s.text for s in everything if s.locale == locale and not s.values]
         valued = [s.text for s in everything if s.locale == locale and s.values]
-        for name, made in (("talk", lines(plain)), ("one value", lines(plain, first=valued)), ("dense", lines(valued))):
+        for name, made in (
+            ("turns", spoken[locale]),
+            ("look-alikes", lines(plain)),
+            ("one value", lines(plain, first=valued)),
+            ("dense", lines(valued)),
+        ):
             of_locale = list(made)
             whole[name] += of_locale
             rows[f"{locale}, {name}"] = measured(of_locale, rounds)
@@ -97,8 +106,7 @@ def main() -> int:
         f"hostile, twice the length: at most {hostile[steepest]['times_at_20k']} times the time ({steepest!r})"
     )
     save("pii", {"rows": rows, "hostile": hostile})
-    met = rows["all, talk"]["p99_us"] <= TARGET_US and rows["all, one value"]["p50_us"] <= TARGET_US
-    return 0 if met else 1
+    return 0 if rows["all, turns"]["p99_us"] <= TARGET_US else 1
 
 
 if __name__ == "__main__":
