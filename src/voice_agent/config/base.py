@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -14,8 +14,17 @@ def _names(value: object) -> object:
     return value
 
 
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            raise ValueError(f"it names {name!r} twice, and nobody is asked twice in a row")
+    return names
+
+
 NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
-ProviderChain = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), Field(min_length=1)]
+ProviderChain = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_each_once), Field(min_length=1)
+]
 
 
 class SettingsGroup(BaseSettings):

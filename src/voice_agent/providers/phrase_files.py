@@ -49,7 +49,8 @@ class PhraseFiles:
                 log.warning("a damaged phrase file is removed", file=path.name, size_bytes=len(content))
                 path.unlink(missing_ok=True)
             else:
-                os.utime(path)  # used now
+                with suppress(OSError):  # made room for by another process, or a disk that may only be read
+                    os.utime(path)  # used now
         except FileNotFoundError:
             return None
         except OSError as error:

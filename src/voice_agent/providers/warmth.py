@@ -42,3 +42,5 @@ class Warmth:
                 await opener()
         except (ProviderError, TimeoutError, OSError) as error:
             log.warning("a connection could not be warmed", provider=name, error_type=type(error).__name__)
+        except Exception:  # no call may end because of it
+            log.exception("an opener failed in a way it should not", provider=name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
@@ -24,6 +24,7 @@ from websockets.exceptions import (
 
 from voice_agent.config import DeepgramSettings
 from voice_agent.errors import ProviderError, ProviderFault
+from voice_agent.providers.addresses import checked
 
 Params = tuple[tuple[str, str], ...]
 
@@ -39,10 +40,12 @@ _DEAD_ACCOUNT: Final = {
 
 
 class Dialer:
-    """Opens connections with one account. Makes its TLS context once (10 to 20 ms, most of it reading certificates)."""
+    """Opens connections with one account. Makes its TLS context once (10 to 20 ms, most of it reading certificates).
+    Raises ``ConfigError`` for an address that is none."""
 
     def __init__(self, settings: DeepgramSettings) -> None:
-        parts = urlsplit(settings.url)
+        schemes = ("http", "https", "ws", "wss")
+        parts = checked("DEEPGRAM_URL", settings.url, schemes=schemes, example="https://api.deepgram.com")
         self._tls = parts.scheme in ("https", "wss")
         self._base = f"{'wss' if self._tls else 'ws'}://{parts.netloc}{parts.path.rstrip('/')}"
         self._host = parts.hostname or ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
-from voice_agent.errors import ConfigError, ProviderError
+from voice_agent.errors import ProviderError
+from voice_agent.providers.addresses import checked, shown
 from voice_agent.providers.openai_api.errors import Failure, Peer, failure_of, transport_error
 from voice_agent.providers.registry import ProviderContext
 from voice_agent.providers.web import Answer, WebClient
@@ -25,7 +25,8 @@ class Account:
     def __init__(self, web: WebClient, peer: Peer, *, base_url: str, key: str, connect_s: float) -> None:
         self.web = web
         self.peer = peer
-        self.base_url = _checked(base_url.rstrip("/"), peer)
+        self.base_url = base_url.rstrip("/")
+        checked(peer.url_variable, self.base_url, schemes=("http", "https"), example="http://127.0.0.1:8001/v1")
         self.connect_s = connect_s
         self.headers: dict[str, str] = {"authorization": f"Bearer {key}"} if key else {}
 
@@ -106,12 +107,6 @@ def compatible_account(context: ProviderContext, connect_ms: int) -> Account:
     return Account(context.web, peer, base_url=settings.base_url, key=key, connect_s=connect_ms / 1000)
 
 
-def shown(url: str) -> str:
-    """An address without name, password and query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 def encoded(payload: Mapping[str, Any]) -> bytes:
     """JSON. Half a surrogate pair, which JSON cannot hold, becomes a question mark."""
     try:
@@ -128,16 +123,3 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_surrogates(item) for item in value]
     return value
-
-
-def _checked(url: str, peer: Peer) -> str:
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ConfigError(
-            f"{peer.url_variable}={shown(url) if '@' in url else url!r} is no address: it looks like http://127.0.0.1:8001/v1."
-        )
-    return url

@@ -65,6 +65,23 @@ async def test_an_unknown_name_is_one_clear_line(monkeypatch: pytest.MonkeyPatch
         await chains_of()
 
 
+async def test_a_name_that_stands_twice_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTS_PROVIDER", "local, local")
+    with pytest.raises(ConfigError, match=r"TTS_PROVIDER='local, local' is not valid: .*'local' twice"):
+        load_settings(env_file=None)
+
+
+@pytest.mark.parametrize("variable", ["DEEPGRAM_URL", "OPENAI_BASE_URL", "COMPATIBLE_BASE_URL"])
+@pytest.mark.parametrize("url", ["api.vendor.example", "https://", "http://key:secret@[::1", "ftp://vendor.example"])
+async def test_an_address_that_is_none_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, url: str
+) -> None:
+    monkeypatch.setenv(variable, url)
+    with pytest.raises(ConfigError, match=f"^{variable}=") as raised:
+        await chains_of()
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "another_voice"),
     [

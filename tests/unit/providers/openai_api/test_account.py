@@ -10,7 +10,7 @@ from tests.unit.providers.openai_api.conftest import MakeAccount
 from tests.unit.providers.openai_api.wire import Reply, greeting, until, unused_port, wire
 
 from voice_agent.errors import ConfigError, ProviderError, ProviderFault
-from voice_agent.providers.openai_api.account import shown
+from voice_agent.providers.addresses import shown
 from voice_agent.providers.openai_api.errors import Peer, failure_of
 from voice_agent.providers.web import WebClient
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 from collections.abc import AsyncIterator
@@ -171,6 +172,16 @@ def test_a_damaged_file_is_as_none_and_goes(tmp_path: Path, damage: bytes | str)
         path.write_bytes(whole[:-1] + (b"" if damage == "truncated" else b"\x00"))
     assert files.read("hi", "en-US") is None
     assert files_in(tmp_path) == []
+
+
+def test_files_that_may_only_be_read_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    files = PhraseFiles(tmp_path, "voice", 10_000)
+    files.write("hi", "en-US", b"hhhh")
+    monkeypatch.setattr(os, "utime", refuse)
+    assert files.read("hi", "en-US") == b"hhhh"
 
 
 def test_the_disk_is_bounded_and_the_longest_unused_goes_first(tmp_path: Path) -> None:
