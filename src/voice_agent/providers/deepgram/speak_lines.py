@@ -138,7 +138,12 @@ class SpeakLines:
                     return line
             if self._opening is not None and self._opening[1] == params:
                 opening, self._opening = self._opening[0], None
-                return await opening
+                try:
+                    return await opening
+                except asyncio.CancelledError:
+                    if not opening.cancelled() and opening.exception() is None:  # it opened at this very moment
+                        self.give_back(opening.result())
+                    raise
         return await self._open(params)
 
     def give_back(self, line: SpeakLine) -> None:

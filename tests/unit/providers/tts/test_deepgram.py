@@ -154,6 +154,22 @@ async def test_warming_opens_one_connection_and_no_more() -> None:
         assert wire.count == 1
 
 
+async def test_a_connection_that_opens_as_its_sentence_is_cancelled_serves_the_next() -> None:
+    async with vendor() as (synthesizer, wire), asyncio.timeout(DEADLINE_S):
+        lines, params = synthesizer._lines, synthesizer._params("en-US")
+        lines.drop(await lines.take(params), replace=True)
+        (opening,) = [task for task in asyncio.all_tasks() if task.get_name() == "deepgram-speak-line"]
+        waiting: list[asyncio.Task[Any]] = []
+        opening.add_done_callback(lambda _: waiting[0].cancel())  # just before it would be given to the sentence
+        waiting.append(asyncio.create_task(lines.take(params)))
+        await asyncio.wait(waiting)
+        assert waiting[0].cancelled()
+        spoken = speaking(synthesizer, "Next.")
+        await (await one(wire, 2)).say(b"\x02\x00", FLUSHED)
+        assert await spoken == [b"\x02\x00"]
+        assert wire.count == 2
+
+
 async def test_closing_closes_what_is_kept_or_being_opened() -> None:
     async with vendor() as (synthesizer, wire):
         await synthesizer.warm()
