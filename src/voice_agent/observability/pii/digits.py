@@ -7,7 +7,7 @@ What ``exempt`` knows by its form neither is a run nor joins others. \\d covers 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,7 +42,8 @@ class _Token(NamedTuple):  # several times quicker to make than a frozen datacla
     word: str
 
 
-_TOKEN = re.compile(r"\d+|[^\W\d_]+")
+TOKEN = re.compile(r"\d+|[^\W\d_]+")
+_HAS_DIGIT = re.compile(r"\d")
 _DIGITS = re.compile(r"\d+")
 _FILLERS = (
     "uh um er erm eh euh dash hyphen space then tiret guion guión espacio espace luego puis extension ext x ثم شرطة"
@@ -61,11 +62,12 @@ _SPACED_GROUP_DIGITS = 4  # "4. 2. 7. 1." is one number; "83102. 83103." are two
 _FRENCH_17_TO_19 = frozenset({"sept", "huit", "neuf"})
 
 
-def may_hold_digits(text: str, count: int) -> bool:
-    """Whether there can be a run of ``count`` digits at all; quick, for the many lines without. It reads over separators,
-    so it may say yes where ``digit_runs`` finds none, never the other way round."""
+def may_hold_digits(tokens: Sequence[str], count: int) -> bool:
+    """Whether there can be a run of ``count`` digits in a text with these ``tokens`` (words and digit groups, in lower
+    case); quick, for the many lines without. It reads over separators, so it may say yes where ``digit_runs`` finds
+    none, never the other way round."""
     possible = 0
-    for word in _TOKEN.findall(text.lower()):
+    for word in tokens:
         if word in NUMBER_WORD_SET:
             possible += DIGITS_PER_WORD_MAX
         elif word[0].isdigit():
@@ -81,7 +83,7 @@ def digit_runs(text: str, least: int = 1, *, spoken: bool = True) -> Iterator[Di
     """Every maximal run in ``text`` that may have ``least`` digits, from left to right; ``spoken`` is false where it holds
     no number words."""
     chain: list[_Token] = []
-    for token in _tokens(text, _TOKEN if spoken else _DIGITS):
+    for token in _tokens(text, TOKEN if spoken else _DIGITS):
         if chain and not _joins(text, chain[-1], token):
             if _may_have(chain, least):
                 yield from _run(text, chain)
@@ -105,21 +107,25 @@ def _ascii(digits: str) -> str:
 
 
 def _tokens(text: str, pattern: re.Pattern[str]) -> Iterator[_Token]:
-    taken = exempt_spans(text)
+    taken: list[tuple[int, int]] | None = None
     at = 0
-    for match in pattern.finditer(text):
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a few letters have longer small ones
+        lowered = text
+    for match in pattern.finditer(lowered):
         word = match.group()
-        written = word[0].isdigit()
-        known = None if written else NUMBER_WORDS.get(word.lower())
-        if not written and known is None:
+        known = NUMBER_WORDS.get(word)
+        if known is None and not word[0].isdigit():
             continue
+        if taken is None:
+            taken = exempt_spans(text) if _HAS_DIGIT.search(text) else []
         start, end = match.span()
         while at < len(taken) and taken[at][1] <= start:
             at += 1
         if at < len(taken) and taken[at][0] < end:
             continue
         if known is not None:
-            yield _Token(known[0], known[1], start, end, word.lower())
+            yield _Token(known[0], known[1], start, end, word)
             continue
         # Letters at either end make it part of an identifier; an extension ("x12") may follow.
         before = text[max(0, start - 3) : start]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from voice_agent.observability.pii.addresses import ADDRESS_HINTS, find_addresses
 from voice_agent.observability.pii.birth_dates import find_birth_dates, may_hold_birth_dates
 from voice_agent.observability.pii.checks import IBAN_START, find_ibans, find_spanish_ids, passes_luhn
-from voice_agent.observability.pii.digits import DigitRun, digit_runs, may_hold_digits
+from voice_agent.observability.pii.digits import TOKEN, DigitRun, digit_runs, may_hold_digits
 from voice_agent.observability.pii.emails import find_emails, may_hold_emails
 from voice_agent.observability.pii.kinds import PiiKind, PiiSpan
 from voice_agent.observability.pii.labels import Label, label_after, label_before, may_hold_secrets, phone_mentioned
@@ -29,7 +29,6 @@ _SIZE_DIGITS_MAX = 3
 _SSN_DIGITS, _SSN_TAIL_DIGITS, _SSN_DIGITS_MAX = 9, 4, 15  # "the last four of my social"; France has 15
 # The first digits of the card networks (ISO/IEC 7812): Visa, Mastercard, Amex, Diners, JCB, Discover, Maestro, UnionPay.
 _CARD_START = re.compile(r"4|5[0-8]|2[2-7]|3[4-9]|6|9792")
-_WORD = re.compile(r"[^\W\d_]+")
 _DIGIT = re.compile(r"\d")
 
 
@@ -39,7 +38,8 @@ def find_pii(text: str) -> list[PiiSpan]:
     The words of the line decide which rules are asked, so most lines cost little more than finding the words.
     """
     spans: list[PiiSpan] = []
-    words = frozenset(_WORD.findall(text.lower()))
+    tokens = TOKEN.findall(text.lower())
+    words = frozenset(tokens)
     written = _DIGIT.search(text) is not None
     spoken = not words.isdisjoint(NUMBER_WORD_SET)
     numbered = written or spoken
@@ -53,7 +53,7 @@ def find_pii(text: str) -> list[PiiSpan]:
         spans += _of(PiiKind.ADDRESS, find_addresses(text, words, written=written), said_in=text)
     secrets = numbered and may_hold_secrets(words)
     least = _PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS
-    if numbered and may_hold_digits(text, least):
+    if numbered and may_hold_digits(tokens, least):
         if written:
             spans += _of(PiiKind.NUMBER, find_spanish_ids(text))
         for run in digit_runs(text, least, spoken=spoken):
