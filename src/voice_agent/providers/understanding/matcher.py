@@ -44,11 +44,13 @@ class TextEmbedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A class of texts. ``threshold`` is the least score at which it is accepted."""
+    """A class of texts. ``threshold`` is the least score at which it is accepted; ``margin``, where it has its own, the
+    least lead over every other label."""
 
     name: str
     examples: tuple[str, ...]
     threshold: float
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ class SemanticMatcher:
             nearest = start + int(cosines[start:end].argmax())
             score = float(scores[index])
             lead = score - (runner_up if rank == 0 else top)
-            accepted = rank == 0 and score >= label.threshold and lead >= self._margin
+            margin = self._margin if label.margin is None else label.margin
+            accepted = rank == 0 and score >= label.threshold and lead >= margin
             matches.append(Match(label.name, score, lead, accepted, self._examples[nearest], float(cosines[nearest])))
         return tuple(matches)
 

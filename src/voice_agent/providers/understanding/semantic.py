@@ -1,99 +1,131 @@
-"""Policy meanings by example: an ``Understanding`` whose classes live in a YAML file that users edit.
+"""Policy meanings by hard rules and by example: an ``Understanding`` whose classes live in YAML files that users edit.
 
-A turn is looked at as a whole, sentence by sentence, and, where sentences are long, clause by clause. A class is
-accepted when any of these accepts it; a clause must be clearer than a sentence, because it has lost its context.
+Each language has its file. Rules are tried first, sentence by sentence; what they find is certain. Where the file has
+examples, a turn is also compared with them: as a whole, sentence by sentence, and, where sentences are long, clause by
+clause. A class is accepted when any of these accepts it; a clause must be clearer than a sentence, because it has lost
+its context.
+
+The embedding model at hand knows English only, so only the English file has examples. The files of other languages hold
+rules for the classes that matter, and a turn in these languages costs no embedding. English rules hold in every call:
+callers change language, and those who mean harm write English.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
+from voice_agent.conversation.locales import LOCALES
 from voice_agent.models import Meaning, MeaningScore
-from voice_agent.providers.data_file import Entry, load_data_file
-from voice_agent.providers.understanding.matcher import Label, Match, SemanticMatcher, TextEmbedder
+from voice_agent.providers.data_file import load_data_file
+from voice_agent.providers.understanding.matcher import Match, SemanticMatcher, TextEmbedder
+from voice_agent.providers.understanding.policy_file import PolicyFile
+from voice_agent.providers.understanding.rules import Rule, RuleSet
 from voice_agent.providers.understanding.segments import split_turn
 
 _CLAUSE_EXTRA = 0.2  # further score a clause needs
 _NEAR_MISS = 0.15  # classes this far below their threshold are still reported, unaccepted
+_CERTAIN = 1.0  # score and margin of a class that a rule gives
 
-Example = Annotated[str, Field(min_length=1)]
+LANGUAGES = tuple(dict.fromkeys(tag.partition("-")[0] for tag in LOCALES))
+"""Languages with a shipped policy file."""
 
-
-class PolicyClass(Entry):
-    """Examples of one meaning; without a ``threshold`` the file's holds."""
-
-    examples: tuple[Example, ...] = Field(min_length=1)
-    threshold: float | None = Field(None, ge=0, le=1)
+_COMMON = "en"
 
 
-class PolicyFile(Entry):
-    """What a policy file holds."""
-
-    version: int = Field(ge=1, le=1)
-    locale: str
-    threshold: float = Field(ge=0, le=1)
-    margin: float = Field(ge=0, le=1)
-    classes: Mapping[Meaning, PolicyClass]
-
-    def problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        missing = [meaning.value for meaning in Meaning if meaning not in self.classes]
-        if missing:
-            yield ("classes",), f"no examples of {', '.join(missing)}: every meaning needs some"
+@dataclass(frozen=True, slots=True)
+class _Language:
+    rules: RuleSet
+    matcher: SemanticMatcher | None
+    thresholds: dict[Meaning, float]
+    beside_rules: float
 
 
 class SemanticUnderstanding:
-    """Shared by the process. ``policy_file``: another file than the shipped ``policy.en.yaml``.
+    """Shared by the process. ``policy_files`` replace the shipped file of their language, or add one.
 
-    The scores of ``meanings`` come from ``SemanticMatcher``. Examples and embedding model are English; turns in other
-    languages are matched as they are, and mostly come out as ``Meaning.NONE``. May be cancelled at any point. Raises
-    ``ConfigError`` for a bad file at construction, ``ProviderError`` from ``meanings``.
+    The scores of ``meanings`` come from ``SemanticMatcher``, those of rules are 1. A language without a file is taken for
+    English. May be cancelled at any point. Raises ``ConfigError`` for a bad file at construction, ``ProviderError`` from
+    ``meanings``.
     """
 
     def __init__(
-        self, embedder: TextEmbedder, *, policy_file: Path | None = None, cache_dir: Path | None = None
+        self, embedder: TextEmbedder, *, policy_files: Sequence[Path] = (), cache_dir: Path | None = None
     ) -> None:
-        policy = load_data_file(PolicyFile, policy_file, "policy.en.yaml")
-        self._thresholds = {
-            meaning: policy.threshold if entry.threshold is None else entry.threshold
-            for meaning, entry in policy.classes.items()
-        }
-        labels = [
-            Label(meaning.value, entry.examples, self._thresholds[meaning]) for meaning, entry in policy.classes.items()
-        ]
-        self._matcher = SemanticMatcher(embedder, labels, margin=policy.margin, cache_dir=cache_dir)
+        files = {language: load_policy(language) for language in LANGUAGES}
+        for path in policy_files:
+            own = load_data_file(PolicyFile, path, "")
+            files[own.locale] = own
+        common = files[_COMMON].rule_set()
+        self._languages: dict[str, _Language] = {}
+        for language, policy in files.items():
+            labels = policy.labels()
+            matcher = SemanticMatcher(embedder, labels, margin=policy.margin, cache_dir=cache_dir) if labels else None
+            thresholds = {Meaning(label.name): label.threshold for label in labels}
+            rules = common if language == _COMMON else policy.rule_set() + common
+            self._languages[language] = _Language(rules, matcher, thresholds, policy.threshold_beside_rules)
 
     async def warm_up(self) -> None:
-        await self._matcher.match("hello")
+        for language in self._languages.values():
+            if language.matcher is not None:
+                await language.matcher.match("hello")
 
     async def meanings(self, text: str, *, locale: str) -> tuple[MeaningScore, ...]:
         """Accepted classes first, best first, then near-misses; with nothing accepted, ``Meaning.NONE`` leads."""
-        segments = split_turn(text)
+        language = self._languages.get(locale.partition("-")[0].lower(), self._languages[_COMMON])
         found: dict[Meaning, MeaningScore] = {}
-        ranked = await self._matcher.match_all([segment.text for segment in segments])
-        for segment, matches in zip(segments, ranked, strict=True):
-            for match in matches:
-                score = self._judge(match, clause=segment.clause)
-                known = found.get(score.meaning)
-                if known is None or (score.accepted, score.score) > (known.accepted, known.score):
-                    found[score.meaning] = score
-        none = found.pop(Meaning.NONE)
+        if language.matcher is not None:
+            found = await _by_examples(text, language, language.matcher)
+        by_rule = language.rules.meant(text)
+        if by_rule:
+            found = {meaning: _beside_rules(score, language.beside_rules) for meaning, score in found.items()}
+        for meaning, rule in by_rule.items():
+            found[meaning] = MeaningScore(meaning, _CERTAIN, accepted=True, margin=_CERTAIN, rule=rule.name)
+        none = found.pop(Meaning.NONE, None) or MeaningScore(Meaning.NONE, 0.0, accepted=True)
         near = [
             score
             for score in found.values()
-            if score.accepted or score.score >= self._thresholds[score.meaning] - _NEAR_MISS
+            if score.accepted or score.score >= language.thresholds[score.meaning] - _NEAR_MISS
         ]
         near.sort(key=lambda score: (not score.accepted, -score.score))
         if any(score.accepted for score in near):
             return tuple(near)
-        return (MeaningScore(Meaning.NONE, none.score, accepted=True, example=none.example), *near)
+        return (MeaningScore(Meaning.NONE, none.score, accepted=True, example=none.example, margin=none.margin), *near)
 
-    def _judge(self, match: Match, *, clause: bool) -> MeaningScore:
-        meaning = Meaning(match.label)
-        accepted = match.accepted
-        if clause and accepted:
-            accepted = match.score >= self._thresholds[meaning] + _CLAUSE_EXTRA and match.lead >= _CLAUSE_EXTRA
-        return MeaningScore(meaning, round(match.score, 4), accepted, match.example)
+
+def load_policy(language: str) -> PolicyFile:
+    """The shipped policy file of a language."""
+    return load_data_file(PolicyFile, None, f"policy.{language}.yaml")
+
+
+def _beside_rules(score: MeaningScore, threshold: float) -> MeaningScore:
+    return replace(score, accepted=score.accepted and score.score >= threshold)
+
+
+async def _by_examples(text: str, language: _Language, matcher: SemanticMatcher) -> dict[Meaning, MeaningScore]:
+    """Each class's best score in any part of the turn."""
+    found: dict[Meaning, MeaningScore] = {}
+    segments = split_turn(text)
+    ranked = await matcher.match_all([segment.text for segment in segments])
+    for segment, matches in zip(segments, ranked, strict=True):
+        forbidden = language.rules.forbidden(segment.text)
+        for match in matches:
+            score = _judge(match, language.thresholds, forbidden, clause=segment.clause)
+            known = found.get(score.meaning)
+            if known is None or (score.accepted, score.score) > (known.accepted, known.score):
+                found[score.meaning] = score
+    return found
+
+
+def _judge(
+    match: Match, thresholds: dict[Meaning, float], forbidden: dict[Meaning, Rule], *, clause: bool
+) -> MeaningScore:
+    meaning = Meaning(match.label)
+    accepted = match.accepted
+    if clause and accepted:
+        accepted = match.score >= thresholds[meaning] + _CLAUSE_EXTRA and match.lead >= _CLAUSE_EXTRA
+    rule = forbidden[meaning].name if accepted and meaning in forbidden else ""
+    return MeaningScore(
+        meaning, round(match.score, 4), accepted and not rule, match.example, round(match.lead, 4), rule
+    )

@@ -13,10 +13,9 @@ from tests.unit.providers.llm.desk import Desk, Outcome
 from tests.unit.providers.llm.shop import Shop
 
 from voice_agent.config import KnowledgeSettings
-from voice_agent.providers.data_file import load_data_file
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
 from voice_agent.providers.llm.builtin import BuiltinLanguageModel, load_brain
-from voice_agent.providers.understanding.semantic import PolicyFile, SemanticUnderstanding
+from voice_agent.providers.understanding.semantic import SemanticUnderstanding, load_policy
 from voice_agent.rag.chunking import chunk_markdown
 from voice_agent.rag.corpus import seed_corpus
 from voice_agent.rag.pipeline import KnowledgeBase, open_knowledge
@@ -59,7 +58,7 @@ async def test_at_least_nine_in_ten_come_to_the_right_answer(
 
 
 def test_the_set_is_held_out() -> None:
-    policy = load_data_file(PolicyFile, None, "policy.en.yaml")
+    policy = load_policy("en")
     examples = {text.lower() for entry in policy.classes.values() for text in entry.examples}
     examples |= {text.lower() for intent in load_brain().intents.values() for text in intent.examples}
     folder = Path(str(resources.files("voice_agent").joinpath("data", "kb")))

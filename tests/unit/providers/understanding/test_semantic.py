@@ -12,7 +12,7 @@ from voice_agent.errors import ConfigError
 from voice_agent.models import Meaning, PolicyAction, PolicyReason
 from voice_agent.providers.data_file import shipped
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
-from voice_agent.providers.understanding.semantic import PolicyFile, SemanticUnderstanding, load_data_file
+from voice_agent.providers.understanding.semantic import SemanticUnderstanding, load_policy
 
 RIGHT_SHARE = 0.92
 
@@ -35,7 +35,7 @@ async def test_held_out_turns(understanding: SemanticUnderstanding) -> None:
 
 
 def test_the_set_is_large_and_held_out() -> None:
-    policy = load_data_file(PolicyFile, None, "policy.en.yaml")
+    policy = load_policy("en")
     examples = {text.lower() for entry in policy.classes.values() for text in entry.examples}
     turns = [turn for turns in HELD_OUT.values() for turn in turns]
     assert len(turns) >= 80
@@ -86,7 +86,7 @@ async def test_an_own_policy_file(tmp_path: Path, embedder: MiniLmEmbedder) -> N
     text = shipped("policy.en.yaml").replace("      - operator\n", "      - banana bread\n")
     own = tmp_path / "policy.yaml"
     own.write_text(text)
-    meanings = await SemanticUnderstanding(embedder, policy_file=own).meanings("banana bread", locale="en-US")
+    meanings = await SemanticUnderstanding(embedder, policy_files=[own]).meanings("banana bread", locale="en-US")
     assert meanings[0].meaning is Meaning.HUMAN_WANTED
 
 
@@ -104,9 +104,9 @@ def test_mistakes_are_told_with_their_line(tmp_path: Path, embedder: MiniLmEmbed
     own = tmp_path / "policy.yaml"
     own.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        SemanticUnderstanding(embedder, policy_file=own)
+        SemanticUnderstanding(embedder, policy_files=[own])
 
 
 def test_a_missing_file_is_a_configuration_error(tmp_path: Path, embedder: MiniLmEmbedder) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
-        SemanticUnderstanding(embedder, policy_file=tmp_path / "none.yaml")
+        SemanticUnderstanding(embedder, policy_files=[tmp_path / "none.yaml"])
