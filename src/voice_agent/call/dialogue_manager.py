@@ -23,7 +23,7 @@ from voice_agent.conversation.events import (
     Stage,
     ToolReturned,
 )
-from voice_agent.conversation.grounding import Claim, Evidence, evidence_of
+from voice_agent.conversation.grounding import Claim, Evidence, EvidenceBook
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.sentences import SentenceSegmenter
 from voice_agent.models import CONFIRMATION_REQUIRED, Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
@@ -66,7 +66,7 @@ class _Round:
 
 class DialogueManager:
     """Writes one reply. Tools that change something wait until ``certain`` is set. ``mask`` is applied to tool results
-    before they become events, and before the model sees those that are not public."""
+    before they become events, and before the model sees those that are not public. ``evidence`` is the call's."""
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class DialogueManager:
         system_prompt: str,
         mask: Callable[[ToolReturned], ToolReturned],
         certain: asyncio.Event,
+        evidence: EvidenceBook,
     ) -> None:
         self._services = services
         self._context = context
@@ -86,6 +87,7 @@ class DialogueManager:
         self._system = Message(Role.SYSTEM, system_prompt)
         self._mask = mask
         self._certain = certain
+        self._evidence = evidence
         self._failed: set[str] = set()  # models that failed in this reply: its further rounds ask the others first
 
     async def segments(self, command: StartReply, history: tuple[Message, ...]) -> AsyncGenerator[str, None]:
@@ -131,7 +133,7 @@ class DialogueManager:
         """One round of the model: its segments as they come, the rest into ``written``."""
         self._post(LlmStarted(written.reply_id, written.number))
         segmenter = SentenceSegmenter()
-        evidence = evidence_of(request.messages) if self._services.settings.grounding else None
+        evidence = self._evidence.of(request.messages) if self._services.settings.grounding else None
         spoken = answered = False
         stream = self._services.language_model.stream(request, self._switched, last=tuple(self._failed))
         async with aclosing(stream) as events:

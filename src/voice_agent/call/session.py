@@ -61,6 +61,7 @@ from voice_agent.conversation.events import (
     TransferFinished,
     TurnUnderstood,
 )
+from voice_agent.conversation.grounding import EvidenceBook
 from voice_agent.conversation.locales import LocaleProfile, resolve_locale
 from voice_agent.conversation.machine import CallMachine
 from voice_agent.conversation.states import CallState
@@ -136,6 +137,7 @@ class CallSession:
         self._reply_id: ReplyId | None = None  # whose the task is
         self._runner: ReplyRunner | None = None
         self._turn_certain = asyncio.Event()
+        self._evidence = EvidenceBook()
         self._understand_task: asyncio.Task[None] | None = None
         self._hand_over_task: asyncio.Task[None] | None = None
         self._overflowed = False
@@ -330,6 +332,7 @@ class CallSession:
             system_prompt=self._locale.system_prompt,
             mask=self._masked,
             certain=self._turn_certain,
+            evidence=self._evidence,
         )
         runner = self._runner = ReplyRunner(
             self._services, dialogue, self._playout, self._post_masked, locale=self._locale.tag

@@ -136,7 +136,7 @@ def claims_of(text: str) -> tuple[Claim, ...]:
 
 @dataclass(slots=True)
 class Evidence:
-    """What is known in a call. Grows with every tool result; one object a reply is enough."""
+    """What is known in a call."""
 
     _claims: set[Claim] = field(default_factory=set)
     _numbers: set[str] = field(default_factory=set)
@@ -175,6 +175,13 @@ class Evidence:
             for value in data:
                 self.add_data(value)
 
+    def add(self, other: Evidence) -> None:
+        """What ``other`` knows."""
+        self._claims |= other._claims
+        self._numbers |= other._numbers
+        self._codes |= other._codes
+        self._words += other._words
+
     def ungrounded(self, text: str) -> tuple[Claim, ...]:
         """The claims of ``text`` that nothing known supports; empty where all are."""
         return tuple(claim for claim in claims_of(text) if not self._supports(claim))
@@ -201,16 +208,35 @@ class Evidence:
                 return re.search(rf"\b(?:{_STATES[claim.value]})\b|\b{claim.value}\b", self._words) is not None
 
 
-def evidence_of(messages: Iterable[Message]) -> Evidence:
-    """What a model may say as a fact: its prompt, what tools brought, what was said before; and the caller's numbers."""
+class EvidenceBook:
+    """The evidence of one call. A message is read once and kept for as long as it is among those given: to read the
+    passages of a long call takes a tenth of a second, in which no call of the process would be served."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[Role, str, int], tuple[Message, Evidence]] = {}
+
+    def of(self, messages: Iterable[Message]) -> Evidence:
+        """What a model may say as a fact: its prompt, what tools brought, what was said before; and the caller's
+        numbers."""
+        read: dict[tuple[Role, str, int], tuple[Message, Evidence]] = {}
+        for message in messages:
+            key = (message.role, message.text, id(message.tool_result))
+            read[key] = self._read.get(key) or (message, _evidence_in(message))
+        self._read = read
+        known = Evidence()
+        for _, part in read.values():
+            known.add(part)
+        return known
+
+
+def _evidence_in(message: Message) -> Evidence:
     evidence = Evidence()
-    for message in messages:
-        if message.tool_result is not None:
-            evidence.add_data(message.tool_result.data)
-        elif message.role is Role.CALLER:
-            evidence.add_heard(message.text)
-        else:
-            evidence.add_text(message.text)
+    if message.tool_result is not None:
+        evidence.add_data(message.tool_result.data)
+    elif message.role is Role.CALLER:
+        evidence.add_heard(message.text)
+    else:
+        evidence.add_text(message.text)
     return evidence
 
 

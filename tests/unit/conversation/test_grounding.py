@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_agent.conversation.grounding import ClaimKind, Evidence, claims_of
+from voice_agent.conversation.grounding import ClaimKind, Evidence, EvidenceBook, claims_of
+from voice_agent.models import Message, Role, ToolResult, ToolStatus
 
 ORDER = {
     "orders": [
@@ -109,3 +110,20 @@ def test_any_text_can_be_read_and_supports_itself(text: str) -> None:
 )
 def test_any_tool_result_is_evidence(data: object) -> None:
     Evidence().add_data(data)
+
+
+def test_a_message_is_read_once_and_counts_while_it_is_there() -> None:
+    class Counted(dict[str, object]):
+        reads = 0
+
+        def items(self):  # type: ignore[no-untyped-def]
+            Counted.reads += 1
+            return super().items()
+
+    result = ToolResult("c1", "order_status", ToolStatus.OK, Counted(ORDER))
+    messages = [Message(Role.CALLER, "Where is it?"), Message(Role.TOOL, "", tool_result=result)]
+    book = EvidenceBook()
+    for _ in range(3):
+        assert book.of([*messages, Message(Role.AGENT, POLICY)]).ungrounded("It comes on November 24 for $4.95.") == ()
+    assert Counted.reads == 1
+    assert book.of([messages[0]]).ungrounded("It comes on November 24.")

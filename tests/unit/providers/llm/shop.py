@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from voice_agent.conversation.grounding import evidence_of
+from voice_agent.conversation.grounding import EvidenceBook
 from voice_agent.conversation.questions import open_question
 from voice_agent.models import CallId, Message, OpenQuestion, Role, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
@@ -165,7 +165,9 @@ class Conversation:
             if not calls or {"transfer_to_human", "end_call"} & set(turn.tools):
                 break
         if turn.text:
-            assert evidence_of(self.messages).ungrounded(turn.text) == (), turn.text  # else a call would not say it
+            assert EvidenceBook().of(self.messages).ungrounded(turn.text) == (), (
+                turn.text
+            )  # else a call would not say it
             self.messages.append(Message(Role.AGENT, turn.text))
         return turn
 
