@@ -37,6 +37,7 @@ _LEAST_LEVEL = {
     "websockets": logging.WARNING,
     "aiosqlite": logging.WARNING,
     "uvicorn.error": logging.INFO,
+    "mcp": logging.CRITICAL,  # its errors quote what servers sent; ours say what happened
 }
 _UNMASKED_KEYS = frozenset({"time", "level", "logger", "call_id"})
 _CREDENTIAL = re.compile(r"((?:[?&]|\b)(?:token|api_key)=|\bBearer\s+)[^&\s\"']+", re.IGNORECASE)

@@ -38,7 +38,7 @@ def http_tool(
 ) -> Tool:
     """One endpoint as a tool. Raises ``ConfigError`` if a variable that its headers need is not set."""
     endpoint = _Endpoint(
-        name, declared, client, secret_headers(declared.headers, environment, f"{file_name}: http.{name}")
+        name, declared, client, filled(declared.headers, environment, f"{file_name}: http.{name}.headers")
     )
     return Tool(
         name=name,
@@ -61,22 +61,18 @@ def http_tool(
     )
 
 
-def secret_headers(headers: Mapping[str, str], environment: Mapping[str, str], where: str) -> dict[str, str]:
-    """Headers with their variables replaced. Raises ``ConfigError`` naming the variable, never a value."""
-    filled = {}
-    for key, text in headers.items():
+def filled(texts: Mapping[str, str], environment: Mapping[str, str], where: str) -> dict[str, str]:
+    """Headers, or variables, with what they refer to put in. Raises ``ConfigError`` naming the variable, never a value."""
+    result = {}
+    for key, text in texts.items():
         try:
             value = with_secrets(text, environment)
         except KeyError as missing:
-            raise ConfigError(
-                f"{where}.headers.{key}: the environment variable {missing.args[0]} is not set."
-            ) from None
+            raise ConfigError(f"{where}.{key}: the environment variable {missing.args[0]} is not set.") from None
         if not value.isascii() or not value.isprintable():
-            raise ConfigError(
-                f"{where}.headers.{key}: the variable's value is not printable ASCII (it is not shown here)."
-            )
-        filled[key] = value
-    return filled
+            raise ConfigError(f"{where}.{key}: the variable's value is not printable ASCII (it is not shown here).")
+        result[key] = value
+    return result
 
 
 class _Endpoint:
