@@ -58,7 +58,8 @@ class _StageError(Exception):
 
 
 class ReplyRunner:
-    """Runs one reply; the call's session owns and cancels the task."""
+    """Runs one reply; the call's session owns and cancels the task. ``reveal`` gives back to the caller's ear what the text
+    holds as placeholders."""
 
     def __init__(
         self,
@@ -68,12 +69,14 @@ class ReplyRunner:
         post: Callable[[Posted], None],
         *,
         locale: str,
+        reveal: Callable[[str], str],
     ) -> None:
         self._services = services
         self._dialogue = dialogue
         self._playout = playout
         self._post = post
         self._locale = locale
+        self._reveal = reveal
         self._spoken = 0  # segments whose audio is complete
         self._speaking = False  # in the middle of a segment's audio
 
@@ -155,7 +158,7 @@ class ReplyRunner:
     async def _synthesize(self, reply_id: ReplyId, index: int, text: str) -> float:
         """Speaks one segment; gives its duration in seconds."""
         byte_count = 0
-        stream = self._services.synthesizer.synthesize(text, locale=self._locale, report=self._switched)
+        stream = self._services.synthesizer.synthesize(self._reveal(text), locale=self._locale, report=self._switched)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 if not byte_count:

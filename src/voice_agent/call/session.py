@@ -126,7 +126,9 @@ class CallSession:
             hints=self._locale.asr_hints,
             echo=echo,
         )
-        self._journal = ToolJournal(services.tools, services.router, self._post_tool, self._start)
+        self._journal = ToolJournal(
+            services.tools, services.router, self._post_tool, self._start, self._masker.reveal_all
+        )
         self._started_at = services.clock.now()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0  # call seconds
@@ -335,7 +337,12 @@ class CallSession:
             evidence=self._evidence,
         )
         runner = self._runner = ReplyRunner(
-            self._services, dialogue, self._playout, self._post_masked, locale=self._locale.tag
+            self._services,
+            dialogue,
+            self._playout,
+            self._post_masked,
+            locale=self._locale.tag,
+            reveal=self._masker.reveal_all,
         )
         history: tuple[Message, ...] = self._machine.messages()
         self._playout.begin(command.reply_id, held=draft)

@@ -6,7 +6,9 @@ Rules:
    the history all the same, so that the next turn knows of it.
 2. What changes something runs once. The same call again, with the same arguments, gets the first result; a tool that needs
    the caller's agreement runs once for each time the caller agrees. Its idempotency key says the same to the far side.
-3. At the end of the call what only reads is given up; what changes something may finish within ``FINISH_LIMIT_S``. Either
+3. What the caller said of themselves (an address, a telephone number) is known to the model as a placeholder only. The tool
+   gets it, and what the tool gives back is masked again.
+4. At the end of the call what only reads is given up; what changes something may finish within ``FINISH_LIMIT_S``. Either
    way the log says how it ended.
 """
 
@@ -32,7 +34,8 @@ Start = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 
 class ToolJournal:
-    """Shared by the replies of one call. ``start`` runs a task for as long as the call lasts."""
+    """Shared by the replies of one call. ``start`` runs a task for as long as the call lasts; ``reveal`` puts what a text's
+    placeholders stand for in their place."""
 
     def __init__(
         self,
@@ -40,11 +43,13 @@ class ToolJournal:
         router: ToolRouter,
         post: Callable[[ToolStarted | ToolReturned], None],
         start: Start,
+        reveal: Callable[[str], str],
     ) -> None:
         self._registry = registry
         self._router = router
         self._post = post
         self._start = start
+        self._reveal = reveal
         self._under_way: dict[asyncio.Task[None], tuple[ReplyId, ToolCall, bool]] = {}
         self._done: dict[str, asyncio.Future[ToolResult]] = {}
         self._agreements = 0
@@ -100,7 +105,8 @@ class ToolJournal:
         future: asyncio.Future[ToolResult],
     ) -> None:
         try:
-            result = await self._router.run(call, context, confirmed=confirmed)
+            revealed = replace(call, arguments=self._revealed(call.arguments))
+            result = await self._router.run(revealed, context, confirmed=confirmed)
         except BaseException:
             future.cancel()
             raise
@@ -111,6 +117,16 @@ class ToolJournal:
         if not future.done():
             future.set_result(result)
 
+    def _revealed(self, arguments: str) -> str:
+        """The arguments with their strings revealed; what is no JSON is left to the router's refusal."""
+        if "[" not in arguments:
+            return arguments
+        try:
+            parsed = orjson.loads(arguments)
+        except ValueError:
+            return arguments
+        return orjson.dumps(_each_text(parsed, self._reveal)).decode()
+
     def _key(self, tool: Tool | None, call: ToolCall, context: ToolContext, confirmed: bool) -> str:
         """Names the change that this call makes; empty for what changes nothing, or does not run."""
         if tool is None or tool.read_only or (tool.read_back is not None and not confirmed):
@@ -120,6 +136,14 @@ class ToolJournal:
         agreement = self._agreements if tool.read_back is not None else 0
         parts = (context.call_id, call.name, _canonical(call.arguments), str(agreement))
         return hashlib.sha256("\x00".join(parts).encode(errors="replace")).hexdigest()[:32]
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _each_text(inner, change) for key, inner in value.items()}
+    return [_each_text(inner, change) for inner in value] if isinstance(value, list) else value
 
 
 def _took_effect(result: ToolResult) -> bool:

@@ -192,3 +192,19 @@ def test_a_question_that_was_cut_short_cannot_be_agreed_to() -> None:
     caller = call(scene, world, ledger.tool(asks=True))
     assert "barge_in" in caller.names()
     assert ledger.changes == []
+
+
+# What the caller said of themselves
+
+
+def test_a_tool_gets_what_the_caller_said_and_nothing_else_does() -> None:
+    ledger = Ledger()
+    said = "call me at 212 555 0142 please"
+    rounds = [wants("[PHONE]"), answer("I will call [PHONE].")]
+    caller = call(turns(said), World(rounds=rounds), ledger.tool())
+    ((arguments, _),) = ledger.changes
+    assert "5550142" in "".join(filter(str.isdigit, arguments["order_id"]))
+    written = repr([record.entry for record in caller.records])
+    assert "0142" not in written
+    assert "[PHONE]" in written
+    assert all("0142" not in message.text for request in caller.world.requests for message in request.messages)

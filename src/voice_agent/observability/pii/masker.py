@@ -8,6 +8,7 @@ Numbers depend on nothing but the order of what was masked, so a replay of the m
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import defaultdict
 from hashlib import blake2b
@@ -19,6 +20,7 @@ from voice_agent.observability.pii.phone import significant
 
 _SECRET = frozenset({PiiKind.PIN, PiiKind.CVV})
 _REVEALED = frozenset({PiiKind.PHONE, PiiKind.EMAIL, PiiKind.ADDRESS, PiiKind.BIRTHDAY})
+_PLACEHOLDER = re.compile(r"\[[A-Z_ ]{2,20}(?: \d{1,4})?\]")
 _NUMBER_MAX = 9999  # as far as a placeholder is known for one
 
 
@@ -58,6 +60,13 @@ class Masker:
     def reveal(self, placeholder: str) -> str | None:
         """What ``placeholder`` stands for, for a tool that this call's caller may use; None where it is not kept."""
         return self._values.get(placeholder)
+
+    def reveal_all(self, text: str) -> str:
+        """``text`` with what its placeholders stand for, where that is kept: for a tool's arguments, and for the caller's
+        own ear. Never for anything that is written down."""
+        if not self._values or "[" not in text:
+            return text
+        return _PLACEHOLDER.sub(lambda found: self._values.get(found[0], found[0]), text)
 
     def close(self) -> None:
         """Forgets everything: the call is over."""
