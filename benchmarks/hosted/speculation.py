@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import tempfile
 from contextlib import ExitStack
@@ -20,19 +21,19 @@ from voice_agent.dev_vendors.faults import Stage
 from voice_agent.errors import CallError
 from voice_agent.evaluation.caller import CallOptions, SimulatedCaller
 
-CERTAIN, WAITING = "certain", "with a wait"
+AT_ONCE, WAITING = "over with the final", "with a wait"
 # Whole questions end a turn at once; of statements it is open whether the caller goes on, and the recogniser is given no
 # full stop for them, so that a vendor that judges turns is not sure at once either.
 SCRIPT = (
-    (CERTAIN, "What is your return policy?"),
-    (WAITING, "I bought a tent two weeks ago."),
-    (CERTAIN, "Do you ship to Canada?"),
-    (WAITING, "I would like to know about gift cards."),
-    (CERTAIN, "When are your stores open on Sunday?"),
-    (WAITING, "My brother gave me a jacket for my birthday."),
-    (CERTAIN, "Can I pay with PayPal?"),
-    (WAITING, "I have been thinking about a new lantern."),
+    "What is your return policy?",
+    "I bought a tent two weeks ago.",
+    "My brother gave me a jacket for my birthday.",
+    "When are your stores open on Sunday?",
+    "I have been thinking about a new lantern.",
+    "We ordered some mugs last month.",
 )
+# A turn that was committed later than this after its final left a wait.
+HELD_MS = 50.0
 ANSWER = "All right, let us look at that."
 VOICE = "heart"
 MODELS = ("nova-3", "flux-general-en")
@@ -44,28 +45,32 @@ DELAYS = {
 _PARTS = ("turn_ms", "asr_ms", "llm_ms", "tts_ms", "remainder_ms")
 
 
+@dataclass(frozen=True)
+class Turn:
+    """``held_ms``: from the recogniser's final to the commit, by the server's log."""
+
+    text: str
+    wait_ms: float
+    held_ms: float
+
+
 @dataclass
 class Waits:
     """One server's turns. ``parts_ms``: the server's own account of them (``observability/turn_latency.py``)."""
 
     name: str
     speculates: bool
-    by_kind: dict[str, list[float]] = field(default_factory=lambda: {CERTAIN: [], WAITING: []})
+    turns: list[Turn] = field(default_factory=list)
     parts_ms: dict[str, list[float]] = field(default_factory=lambda: {part: [] for part in _PARTS})
     drafts: int = 0
     wasted: int = 0
     problems: list[str] = field(default_factory=list)
 
-    kinds = (CERTAIN, WAITING)
-
-    def waits_ms(self, kind: str) -> list[float]:
-        return self.by_kind[kind]
-
     def record(self) -> dict[str, Any]:
         return {
             "recogniser": self.name,
             "speculation": self.speculates,
-            "voice_to_voice_ms": {kind: summary(values) for kind, values in self.by_kind.items()},
+            "turns": [[turn.text, round(turn.wait_ms, 1), round(turn.held_ms, 1)] for turn in self.turns],
             "parts_ms": {part: summary(values) for part, values in self.parts_ms.items()},
             "drafts": self.drafts,
             "wasted": self.wasted,
@@ -73,12 +78,22 @@ class Waits:
         }
 
 
+def by_kind(off: Waits, on: Waits) -> dict[str, tuple[list[float], list[float]]]:
+    """The waits in milliseconds without and with speculation, by what the turn left to save: told by the server without."""
+    kinds: dict[str, tuple[list[float], list[float]]] = {AT_ONCE: ([], []), WAITING: ([], [])}
+    for before, after in zip(off.turns, on.turns, strict=True):
+        without, speculating = kinds[WAITING if before.held_ms > HELD_MS else AT_ONCE]
+        without.append(before.wait_ms)
+        speculating.append(after.wait_ms)
+    return kinds
+
+
 async def compare(rounds: int) -> list[tuple[Waits, Waits]]:
     """(without, with) speculation, for each recogniser."""
-    speech = {text: synthesise(text, VOICE, rate_hz=16_000)[0] for _, text in SCRIPT}
+    speech = {text: synthesise(text, VOICE, rate_hz=16_000)[0] for text in SCRIPT}
     pairs: list[tuple[Waits, Waits]] = []
     for model in MODELS:
-        script = Script(tuple(text.rstrip(".") for _, text in SCRIPT), ANSWER, DELAYS)
+        script = Script(tuple(text.rstrip(".") for text in SCRIPT), ANSWER, DELAYS)
         with vendor_process(script) as vendors, tempfile.TemporaryDirectory(prefix="voice-agent-bench-") as folder:
             pairs.append(await _pair(model, vendors, Path(folder), speech, rounds))
     return pairs
@@ -95,9 +110,12 @@ async def _pair(
         ]
         await asyncio.sleep(8)  # new servers have their fixed phrases spoken
         for number in range(rounds):
-            await asyncio.gather(
+            without, speculating = await asyncio.gather(
                 *(_call(server, waits, speech) for server, waits in zip(servers, (off, on), strict=True))
             )
+            if len(without) == len(speculating) == len(SCRIPT):  # else the turns have no counterpart
+                off.turns += without
+                on.turns += speculating
             console.print(f"  {model}: call {number + 1} of {rounds}", style="dim")
         for server, waits in zip(servers, (off, on), strict=True):
             made = _drafts(server)
@@ -121,15 +139,17 @@ def _settings(model: str, vendors: VendorProcess, waits: Waits) -> dict[str, str
     }
 
 
-async def _call(server: RunningServer, waits: Waits, speech: dict[str, bytes]) -> None:
+async def _call(server: RunningServer, waits: Waits, speech: dict[str, bytes]) -> list[Turn]:
     """The whole script in one call."""
+    measured_ms: list[float] = []
     try:
         async with SimulatedCaller(server.url, CallOptions(caller_id="+15550100")) as caller:
+            session = await caller.wait_for("session")
             await caller.wait_for_agent_to_finish(timeout_s=30)
-            for kind, text in SCRIPT:
+            for text in SCRIPT:
                 utterance = await caller.say(speech[text])
                 heard = await caller.wait_for_answer(utterance)
-                waits.by_kind[kind].append((heard.received_s - utterance.last_voiced_s) * 1e3)
+                measured_ms.append((heard.received_s - utterance.last_voiced_s) * 1e3)
                 await caller.wait_for_agent_to_finish(timeout_s=30)
             for frame in caller.frames("metrics"):
                 for part in _PARTS:
@@ -139,6 +159,27 @@ async def _call(server: RunningServer, waits: Waits, speech: dict[str, bytes]) -
     except CallError as error:
         waits.problems.append(str(error)[:200])
         console.print(f"  {waits.name}: {error}", markup=False, style="red")
+        return []
+    await asyncio.sleep(1)  # the log is written by a thread
+    held_ms = _held_ms(server, str(session.data["call_id"]))
+    if len(held_ms) != len(SCRIPT):
+        waits.problems.append(f"{len(held_ms)} turns were committed, not {len(SCRIPT)}")
+        return []
+    return [Turn(*row) for row in zip(SCRIPT, measured_ms, held_ms, strict=True)]
+
+
+def _held_ms(server: RunningServer, call_id: str) -> list[float]:
+    """How long each turn was held after its final."""
+    held: list[float] = []
+    final_s = 0.0
+    for path in server.event_logs():
+        lines = path.read_text().splitlines()
+        for entry in map(json.loads, lines) if call_id in lines[0] + lines[1] else ():
+            if entry.get("name") == "asr_final":
+                final_s = entry["t"]
+            elif entry.get("name") == "turn_committed":
+                held.append((entry["t"] - final_s) * 1e3)
+    return held
 
 
 def _drafts(server: RunningServer) -> dict[str, int]:
