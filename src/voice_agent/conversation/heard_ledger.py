@@ -49,11 +49,13 @@ class Heard:
 
 @dataclass(slots=True)
 class Segment:
-    """``duration_s`` is None until all of its audio exists; ``interruptible`` is false for a passage that must be heard."""
+    """``duration_s`` is None until all of its audio exists, ``began`` true once there is some; ``interruptible`` is false
+    for a passage that must be heard."""
 
     text: str
     duration_s: float | None = None
     interruptible: bool = True
+    began: bool = False
 
     @property
     def length_s(self) -> float:
@@ -86,6 +88,11 @@ class HeardLedger:
             self._written.append(Segment(text, interruptible=interruptible))
             self.segments.append(self._written[-1])
 
+    def begun(self, index: int) -> None:
+        """There is audio of the segment: no filler comes before it any more."""
+        if index < len(self._written):
+            self._written[index].began = True
+
     def measured(self, index: int, duration_s: float) -> None:
         if index < len(self._written):
             self._written[index].duration_s = duration_s
@@ -96,7 +103,7 @@ class HeardLedger:
         if before_index < len(self._written):
             late = self._written[before_index]
             place = next(at for at, segment in enumerate(self.segments) if segment is late)
-        self.segments.insert(place, Segment(text, duration_s))
+        self.segments.insert(place, Segment(text, duration_s, began=True))
 
     def full_text(self) -> str:
         return " ".join(segment.text for segment in self.segments)

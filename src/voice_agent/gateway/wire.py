@@ -38,6 +38,7 @@ from voice_agent.conversation.events import (
     ReplyFailed,
     ReplyFinished,
     SegmentWritten,
+    SynthesisBegan,
     SynthesisFinished,
     ToolReturned,
     ToolStarted,
@@ -76,6 +77,9 @@ class _Reply:
         return out
 
     def _begun(self) -> bool:
+        following = self.spoken.segments[self.announced]
+        if not following.began and following.duration_s is None:
+            return False  # a filler may come before it
         before_s = 0.0
         for segment in self.spoken.segments[: self.announced]:
             if segment.duration_s is None:
@@ -150,6 +154,7 @@ class WireFold:
                 return [{"type": "escalation", "reason": self._escalation, "reference": reference}]
             case (
                 SegmentWritten()
+                | SynthesisBegan()
                 | SynthesisFinished()
                 | FillerSpoken()
                 | PlayoutStarted()
@@ -174,6 +179,7 @@ class WireFold:
     def _reply_event(
         self,
         event: SegmentWritten
+        | SynthesisBegan
         | SynthesisFinished
         | FillerSpoken
         | PlayoutStarted
@@ -188,6 +194,8 @@ class WireFold:
         match event:
             case SegmentWritten():
                 spoken.write(event.index, event.text)
+            case SynthesisBegan():
+                spoken.ledger.begun(event.index)
             case SynthesisFinished():
                 spoken.measured(event.index, event.duration_s)
             case FillerSpoken():

@@ -250,3 +250,25 @@ def test_a_filler_is_shown_where_it_was_heard(call: WiredCall) -> None:
         call.frames += call._fold.frames(LogRecord(CallId("c1"), 2, call.now, event))
     shown = [frame["text"] for frame in call.of("agent_text")]
     assert shown == ["One moment, please.", "Within thirty days."]
+
+
+def test_a_filler_before_a_segment_that_waits_for_its_sound_is_shown_before_it(call: WiredCall) -> None:
+    call.wait(20)
+    reply = ReplyId(50)
+    call.frames.clear()
+    call._fold.frames(LogRecord(CallId("c1"), 1, call.now, c.StartReply(reply, TurnId(1), OpenQuestion.NONE, False)))
+    for event in (
+        e.SegmentWritten(reply, 0, "Within thirty days."),
+        e.SynthesisBegan(reply, 0),
+        e.PlayoutStarted(reply),
+        e.SynthesisFinished(reply, 0, 1.2),
+        e.SegmentWritten(reply, 1, "With the receipt."),
+        e.PlayoutAdvanced(reply, 1.2),
+        e.FillerSpoken(reply, 1, "One moment, please.", 1.0),
+        e.PlayoutAdvanced(reply, 1.9),
+        e.SynthesisBegan(reply, 1),
+        e.PlayoutAdvanced(reply, 2.3),
+    ):
+        call.frames += call._fold.frames(LogRecord(CallId("c1"), 2, call.now, event))
+    shown = [(frame["index"], frame["text"]) for frame in call.of("agent_text")]
+    assert shown == [(0, "Within thirty days."), (1, "One moment, please."), (2, "With the receipt.")]
