@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -19,20 +20,23 @@ from jsonschema import Draft202012Validator
 from pydantic import SecretStr
 
 from voice_agent.clock import LoopClock
-from voice_agent.config import IdentitySettings, StoreSettings, ToolSettings
+from voice_agent.config import IdentitySettings, ShopSettings, StoreSettings, ToolSettings
 from voice_agent.errors import StoreError
 from voice_agent.models import CallId, KnowledgeAnswer, Passage, SecretOutcome, ToolCall, ToolResult, ToolStatus
+from voice_agent.providers.web import WebClient
 from voice_agent.store.callers import CallerDirectory
 from voice_agent.store.database import open_database
 from voice_agent.store.demo import seed_demo
 from voice_agent.store.orders import DatabaseOrders
 from voice_agent.store.records import Order
+from voice_agent.tools.backend_client import ShopClient
 from voice_agent.tools.base import IdentityLevel, Tool, ToolContext
 from voice_agent.tools.end_call import end_call_tool
 from voice_agent.tools.knowledge import KnowledgeSearch, knowledge_tool
 from voice_agent.tools.orders import OrderClient, order_status_tool
-from voice_agent.tools.registry import ToolRegistry
+from voice_agent.tools.registry import ToolRegistry, argument_names
 from voice_agent.tools.router import ToolRouter
+from voice_agent.tools.shop import shop_tools
 from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import GuardedPinVerifier, PinVerifier, verify_pin_tool
 
@@ -146,6 +150,19 @@ async def test_unknown_arguments_are_invalid(kit: Kit, name: str) -> None:
     result = await kit.run(name, {**EXAMPLES[name], "caller_id": "+15550101"}, by_model=False)
     assert result.status is ToolStatus.INVALID
     assert "+15550101" not in result.data["error"]
+
+
+def test_no_argument_of_any_tool_can_say_who_is_asking(kit: Kit) -> None:
+    """Whatever it is called: the caller comes from the call, so that no argument can look up another one."""
+    settings = ShopSettings.model_construct(api_url="http://127.0.0.1:1", api_token=SecretStr("t"), api_timeout_ms=100)
+    tools = {**kit.tools, **{tool.name: tool for tool in shop_tools(ShopClient(WebClient(), settings))}}
+    assert {"cancel_order", "update_address", "callback_request", "verify_pin"} <= set(tools)
+    for tool in tools.values():
+        assert tool.parameters["additionalProperties"] is False
+        for name in argument_names(tool.parameters):
+            assert not re.search("caller|customer|client|user|account|owner|verified|identity|phone", name.lower()), (
+                tool.name
+            )
 
 
 @every_tool
