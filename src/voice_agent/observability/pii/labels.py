@@ -101,7 +101,14 @@ _OWNED = _words("my the our your mi la el mon ma le un رقمي رمزي الر�
 _NUMBER = _words("number número numéro رقمي")
 
 _WORD = re.compile(PLACEHOLDER.pattern + r"|cv[vc]2|\d+|[^\W\d_]+(?:['’][^\W\d_]+)*")
-_SPELLED = re.compile(r"\b(?:(p)[. ]{1,2}i[. ]{1,2}n|(c)[. ]{1,2}v[. ]{1,2}[vc]|(s)[. ]{1,2}s[. ]{1,2}n)\b")
+# What people say for "CVV" who do not know that it is called so.
+_ON_THE_BACK = (
+    r"(?:digits?|numbers?|code) (?:are |is )?(?:on|at) the (?:back|rear)(?: of (?:it|(?:the|my) card))?|"
+    r"(?:dígitos|números|cifras) (?:de atrás|del reverso)|(?:chiffres|numéros) (?:au dos|derrière)"
+)
+_SPELLED = re.compile(
+    rf"\b(?:(p)[. ]{{1,2}}i[. ]{{1,2}}n|(c)[. ]{{1,2}}v[. ]{{1,2}}[vc]|(s)[. ]{{1,2}}s[. ]{{1,2}}n|({_ON_THE_BACK}))\b"
+)
 _CONTEXT_CHARS = 72  # how far a word may stand that says what a number is
 _CONTEXT_WORDS = 12
 _AFTER_WORDS = 7
@@ -110,7 +117,12 @@ _SENTENCE_END = re.compile(r"(?<!\bno)(?<!\bref)(?<!\bréf)(?<!\bnr)(?<!\bnum)(?
 _SECRET_HINTS = frozenset(
     word for word, label in _LABEL_OF.items() if label in (Label.PIN, Label.CVV, Label.SSN)
 ) | frozenset(_TOGETHER)
-_SPELLED_HINTS = (frozenset("pin"), frozenset("cv"), frozenset("sn"))
+_SPELLED_HINTS = (
+    frozenset("pin"),
+    frozenset("cv"),
+    frozenset("sn"),
+    *map(frozenset, (("back",), ("rear",), ("atrás",), ("reverso",), ("au", "dos"), ("derrière",))),
+)
 
 
 def may_hold_secrets(words: frozenset[str]) -> bool:
@@ -151,8 +163,8 @@ def phone_mentioned(text: str, start: int) -> bool:
 
 
 def _spelled_joined(text: str) -> str:
-    """ "p. i. n." as "pin"."""
-    return _SPELLED.sub(lambda m: "pin" if m[1] else "cvv" if m[2] else "ssn", text)
+    """ "p. i. n." as "pin", "the digits on the back" as "the cvv"."""
+    return _SPELLED.sub(lambda m: "pin" if m[1] else "ssn" if m[3] else "cvv", text)
 
 
 def _first_label(words: list[str], *, seen_before: bool = True) -> tuple[Label | None, int]:
