@@ -33,6 +33,7 @@ _OWN_HEADERS = frozenset(
     """.split()
 )
 _TEXT_MAX_CHARS = 200
+_UNPROVEN = "must be verified: it tells what belongs to {caller.id}, and anybody can call with another's number"
 
 
 def _template(text: object) -> object:
@@ -197,6 +198,8 @@ class HttpTool(Rules):
             )
         if self.summary is not None and self.result:
             yield from _unknown(("summary",), self.summary, set(self.result), "is not in the result", whole=False)
+        if "caller.id" in used and not self.changes_something and self.identity is IdentityLevel.NONE:
+            yield ("identity",), _UNPROVEN
         for name in self.parameters:
             if name not in used:
                 yield ("parameters", name), "is not used by url, query or body"
@@ -207,6 +210,12 @@ class McpTool(Rules):
 
     offered: bool = False
     inject: Mapping[str, Literal["caller.id", "caller.locale", "call.id"]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _knows_whom_it_tells(self) -> McpTool:
+        if "caller.id" in self.inject.values() and not self.writes and self.identity is IdentityLevel.NONE:
+            raise ValueError(_UNPROVEN)
+        return self
 
 
 class McpServer(Entry):

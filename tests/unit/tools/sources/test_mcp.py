@@ -27,13 +27,12 @@ CALLER = ToolContext(CallId("call-1"), "+15550100", verified=True, locale="en-US
 RULES = """
     tools:
       forecast:
-        identity: none
         writes: no
         offered: yes
         description: Tells the weather of a city.
         inject: {user_id: caller.id}
         summary: "It is {city}."
-      book: {offered: yes, read_back: {en: "Book room {room}?"}, fallback: I can't book now.}
+      book: {identity: none, offered: yes, read_back: {en: "Book room {room}?"}, fallback: I can't book now.}
       refuse: {offered: yes}
       wait: {offered: yes, writes: no, timeout_ms: 200}
       giant: {offered: yes, writes: no}
@@ -115,7 +114,7 @@ async def test_the_tools_of_a_real_server_work_by_the_rules_of_the_file(
     monkeypatch.setenv("OURS", "a secret of this program")
     async with way(tmp_path) as kit:
         forecast = kit.tool("far_forecast")
-        assert (forecast.identity, forecast.read_only, forecast.model_callable) == (IdentityLevel.NONE, True, True)
+        assert (forecast.identity, forecast.read_only, forecast.model_callable) == (IdentityLevel.VERIFIED, True, True)
         assert forecast.description == "Tells the weather of a city."
         assert set(forecast.parameters["properties"]) == {"place", "days"}
         assert "pattern" not in json.dumps(forecast.parameters)
@@ -134,6 +133,7 @@ async def test_the_tools_of_a_real_server_work_by_the_rules_of_the_file(
         claimed = await kit.run("far_forecast", place={"city": "Oslo"}, user_id="+15550101")
         assert claimed.status is ToolStatus.INVALID
 
+        assert kit.tool("far_book").identity is IdentityLevel.NONE
         asked = await kit.router.run(ToolCall("t", "far_book", '{"room": "12"}'), CALLER)
         assert (asked.reason, asked.spoken) == ("confirmation_required", "Book room 12?")
         assert (await kit.run("far_book", room="12")).data == {"result": "booked 12"}

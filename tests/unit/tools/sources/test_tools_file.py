@@ -87,6 +87,8 @@ def test_what_is_not_said_is_careful(tmp_path: Path) -> None:
         ("command: [python, weather.py]", "folder: /tmp", 17, "either command"),
         ("http://127.0.0.1:9300/mcp", "http://127.0.0.1:9301/mcp", 22, "not listed"),
         ("offered: yes", "offered: maybe", 20, "bool"),
+        ("offered: yes", "inject: {user: caller.id}", 20, "must be verified"),
+        ("orders/{order}\n", "{caller.id}/{order}\n    identity: none\n", 9, "must be verified"),
         ("    read_back:\n      en: Order {order}?\n", "    headers:\n      Host: x\n", 15, "cannot be set"),
         ("    read_back:\n      en: Order {order}?\n", "    business:\n      404: Not found!\n", 15, "one word"),
         ("    read_back:\n      en: Order {order}?\n", "    business:\n      200: fine\n", 15, "400"),
