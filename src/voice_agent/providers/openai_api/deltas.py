@@ -16,6 +16,7 @@ import orjson
 from voice_agent.models import ToolCall
 
 MAX_ANSWER_CHARS: Final = 2**20  # hours of speech
+MAX_CALLS: Final = 64
 _OPEN, _CLOSE = "<think>", "</think>"
 
 
@@ -148,6 +149,8 @@ class Deltas:
                 known.call_id = known.call_id or given_id
                 known.name = known.name or name
                 return known
+        if len(self._calls) == MAX_CALLS:
+            raise ValueError(f"an answer of more than {MAX_CALLS} tool calls")
         call = _OpenCall(given_id, name, index)
         self._calls.append(call)
         return call

@@ -278,6 +278,12 @@ async def test_a_broken_stream(chat_model: MakeModel, events: tuple[object, ...]
     assert "boom" not in str(error)
 
 
+async def test_calls_without_end_are_refused_before_the_end(chat_model: MakeModel) -> None:
+    events = [said(tool_calls=[called(index, f"c{index}", "f", "")]) for index in range(200)]
+    error = await failing(chat_model, Reply([sse(*events, said(finish="tool_calls"), END)]))
+    assert (error.category, "64" in str(error)) == (ProviderFault.PROTOCOL, True)
+
+
 @pytest.mark.parametrize("then", ["cut", "reset"])
 async def test_a_connection_lost_in_mid_answer(chat_model: MakeModel, then: str) -> None:
     error = await failing(chat_model, Reply([sse(said("Yes")), b'data: {"choi'], then=then))
