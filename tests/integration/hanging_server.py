@@ -11,6 +11,7 @@ from benchmarks.scripted_server import scripted_services
 
 from voice_agent.cli.serve import serve
 from voice_agent.config import load_settings
+from voice_agent.providers.chain.language import LanguageModelChain
 from voice_agent.providers.llm.base import LlmEvent, LlmRequest, TextDelta
 
 
@@ -27,5 +28,6 @@ class HangingModel:
 
 if __name__ == "__main__":
     settings = load_settings(None)
-    services = replace(scripted_services(settings), language_model=HangingModel())
+    services = scripted_services(settings)
+    services = replace(services, language_model=LanguageModelChain.of(HangingModel(), services.clock))
     uvloop.run(serve(settings, lambda _: None, services=services))
