@@ -47,7 +47,11 @@ http:
     business: {{404: not_found, 410: too_old}}
     summary: "The parcel is {{state}}, in {{city}}."
     fallback: I can't see parcels now.
-    timeout_ms: 500
+    timeout_ms: 20000
+  slow_parcel:
+    description: Tells how slow a parcel is.
+    url: "http://127.0.0.1:{port}/v1/slow"
+    timeout_ms: 100
   redirect_parcel:
     description: Sends a parcel elsewhere.
     method: POST
@@ -64,7 +68,7 @@ http:
     read_back:
       en: Shall I hold parcel {{tracking}}?
       es: ¿Retengo el paquete {{tracking}}?
-    timeout_ms: 500
+    timeout_ms: 20000
 """
 
 Load = Callable[..., object]
@@ -185,7 +189,7 @@ async def test_a_broken_endpoint_gives_the_fallback_and_tells_no_secret(kit: Kit
 
 async def test_an_endpoint_that_hangs_is_given_up_in_the_tools_time(kit: Kit) -> None:
     kit.far.answers = [None]
-    result = await kit.run("parcel", tracking="1Z")
+    result = await kit.run("slow_parcel")
     assert (result.status, result.reason) == (ToolStatus.FAILED, "timeout")
 
 

@@ -28,16 +28,17 @@ RULES = """
     tools:
       forecast:
         writes: no
+        timeout_ms: 20000
         offered: yes
         description: Tells the weather of a city.
         inject: {user_id: caller.id}
         summary: "It is {city}."
-      book: {identity: none, offered: yes, read_back: {en: "Book room {room}?"}, fallback: I can't book now.}
-      refuse: {offered: yes}
+      book: {identity: none, offered: yes, timeout_ms: 20000, read_back: {en: "Book room {room}?"}, fallback: I can't book now.}
+      refuse: {offered: yes, timeout_ms: 20000}
       wait: {offered: yes, writes: no, timeout_ms: 200}
       giant: {offered: yes, writes: no}
-      learn: {offered: yes}
-      learned: {offered: yes}
+      learn: {offered: yes, timeout_ms: 20000}
+      learned: {offered: yes, timeout_ms: 20000}
 """
 
 
@@ -175,7 +176,7 @@ async def test_a_server_that_dies_is_started_again(tmp_path: Path) -> None:
 
 
 async def test_a_stranger_names_neither_callers_nor_places_to_fetch(tmp_path: Path) -> None:
-    rules = "    tools: {who: {offered: yes}, slow: {offered: yes, writes: no}}\n"
+    rules = "    tools: {who: {offered: yes}, slow: {offered: yes, writes: no, timeout_ms: 20000}}\n"
     with capture_logs() as logs:
         async with loaded(tmp_path, program("plain", more=rules)) as kit:
             assert {tool.name for tool in kit.registry} == {"far_slow", "far_transfer_to_human"}
@@ -203,7 +204,7 @@ async def test_no_more_tools_are_taken_than_anybody_needs(tmp_path: Path) -> Non
     ],
 )
 async def test_a_hostile_answer_is_bounded(tmp_path: Path, way: str, status: ToolStatus) -> None:
-    rules = "    tools: {slow: {offered: yes, timeout_ms: 5000}}\n"
+    rules = "    tools: {slow: {offered: yes, timeout_ms: 20000}}\n"
     async with loaded(tmp_path, program(way, more=rules)) as kit:
         result = await kit.run("far_slow", a="b")
         assert result.status is status
