@@ -139,7 +139,7 @@ class DeepgramSettings(SettingsGroup):
         0.7, alias="DEEPGRAM_EOT_THRESHOLD", ge=0.5, le=0.9, description="flux models: confidence that ends a turn"
     )
     eager_eot_threshold: float = Field(
-        0.5,
+        0.4,
         alias="DEEPGRAM_EAGER_EOT_THRESHOLD",
         ge=0.3,
         le=0.9,

@@ -50,7 +50,7 @@ async def test_the_connection_asks_for_turns_and_eager_ends() -> None:
     async with call("flux-general-multi", "es-ES") as (_, _, session):
         asked = dict(session.query)
     assert session.path == "/v2/listen"
-    assert (asked["eot_threshold"], asked["eager_eot_threshold"], asked["eot_timeout_ms"]) == ("0.7", "0.5", "3000")
+    assert (asked["eot_threshold"], asked["eager_eot_threshold"], asked["eot_timeout_ms"]) == ("0.7", "0.4", "3000")
     assert (asked["language_hint"], asked["keyterm"], asked["mip_opt_out"]) == ("es", "refund", "true")
 
 
