@@ -52,13 +52,21 @@ class VerbatimCheck:
         self._locale = locale
         self._english = locale.lower().startswith("en")
         self._asked = self._reading(text)
+        self._settled: list[str] = []  # the words that ``_row`` counts
+        self._row = _first_row(self._asked.words)
 
     def strays(self, transcript: str) -> bool:
-        """The transcript so far, which may end in the middle of a word, cannot become a reading any more."""
+        """The transcript so far, which may end in the middle of a word, cannot become a reading any more. One that goes on
+        from the last is compared from there on."""
         words = _without_numbers(self._tokens(transcript), english=self._english)[:-_SETTLING_WORDS]
         if len(words) < _TRUSTED_WORDS:
             return False
-        return min(_distances(words, self._asked.words)) > max(_CONTENT, len(words) / 2)
+        if words[: len(self._settled)] != self._settled:
+            self._settled, self._row = [], _first_row(self._asked.words)
+        for word in words[len(self._settled) :]:
+            self._row = _next_row(self._row, word, self._asked.words)
+        self._settled = words
+        return min(self._row) > max(_CONTENT, len(words) / 2)
 
     def is_read(self, transcript: str) -> bool:
         """The whole transcript is a reading of the text."""
@@ -141,17 +149,26 @@ def _is_number_word(word: str) -> bool:
     )
 
 
-def _distances(heard: list[str] | tuple[str, ...], asked: tuple[str, ...]) -> list[float]:
+def _distances(heard: tuple[str, ...], asked: tuple[str, ...]) -> list[float]:
     """The edit distance between ``heard`` and each beginning of ``asked``, shortest first; in points."""
+    row = _first_row(asked)
+    for word in heard:
+        row = _next_row(row, word, asked)
+    return row
+
+
+def _first_row(asked: tuple[str, ...]) -> list[float]:
     row = [0.0]
     for word in asked:
         row.append(row[-1] + _weight(word))
-    for word in heard:
-        above = row
-        row = [above[0] + _weight(word)]
-        for at, other in enumerate(asked):
-            replaced = above[at] + (0.0 if word == other else _replacing(word, other))
-            row.append(min(replaced, above[at + 1] + _weight(word), row[at] + _weight(other)))
+    return row
+
+
+def _next_row(above: list[float], word: str, asked: tuple[str, ...]) -> list[float]:
+    row = [above[0] + _weight(word)]
+    for at, other in enumerate(asked):
+        replaced = above[at] + (0.0 if word == other else _replacing(word, other))
+        row.append(min(replaced, above[at + 1] + _weight(word), row[at] + _weight(other)))
     return row
 
 

@@ -93,3 +93,14 @@ def test_straying_is_noticed_before_the_end() -> None:
 def test_going_on_after_the_end_is_noticed() -> None:
     check = VerbatimCheck("Your parcel is on its way.", locale="en-US")
     assert check.strays("Your parcel is on its way. Would you like me to check anything else for you today?")
+
+
+@pytest.mark.parametrize(
+    "transcript",
+    [ORDER, "Your order has not been shipped, but it may be soon, and I can tell you more about it if you like that."],
+)
+def test_a_transcript_that_grows_or_begins_anew_is_judged_as_if_it_came_at_once(transcript: str) -> None:
+    check = VerbatimCheck(ASKED, locale="en-US")
+    for end in (*range(len(transcript) + 1), 30, 12, *range(0, len(transcript), 7)):
+        part = transcript[:end]
+        assert check.strays(part) is VerbatimCheck(ASKED, locale="en-US").strays(part)
