@@ -33,7 +33,7 @@ RULES = """
         description: Tells the weather of a city.
         inject: {user_id: caller.id}
         summary: "It is {city}."
-      book: {identity: none, offered: yes, timeout_ms: 20000, read_back: {en: "Book room {room}?"}, fallback: I can't book now.}
+      book: {identity: none, offered: yes, timeout_ms: 20000, read_back: {en: "Book room {room}?"}}
       refuse: {offered: yes, timeout_ms: 20000}
       wait: {offered: yes, writes: no, timeout_ms: 200}
       giant: {offered: yes, writes: no}
