@@ -25,6 +25,7 @@ from voice_agent.conversation.events import (
 )
 from voice_agent.conversation.grounding import Claim, Evidence, EvidenceBook
 from voice_agent.conversation.locales import resolve_locale
+from voice_agent.conversation.passages import PASSAGE_END
 from voice_agent.conversation.sentences import SentenceSegmenter
 from voice_agent.models import CONFIRMATION_REQUIRED, Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.chain.base import Switch, SwitchReason
@@ -141,8 +142,8 @@ class DialogueManager:
                 if isinstance(event, TextRestarted):
                     segmenter = SentenceSegmenter()
                     written.text, written.calls = "", []
-                    if spoken:
-                        yield resolve_locale(self._context.locale).prompts.start_again
+                    if spoken:  # a passage that was open ends here
+                        yield PASSAGE_END + resolve_locale(self._context.locale).prompts.start_again
                     continue
                 if not answered and isinstance(event, TextDelta | ToolCallRequested):
                     answered = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+PASSAGE_END = "</must-hear>"
 _MARK = re.compile(r"<(/?)must-hear>", re.IGNORECASE)
 _SENTENCE_ENDS = (".", "!", "?", "…", "؟")
 

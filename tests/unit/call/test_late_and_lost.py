@@ -293,3 +293,18 @@ def test_an_answer_that_breaks_off_before_it_was_spoken_is_given_once() -> None:
     caller = call(scene, World(rounds=[[TextDelta("You can"), broken()], answer("With the receipt.")]))
     written = [r.entry.text for r in caller.records if r.entry.name == "llm_sentence" and r.entry.reply_id == 2]
     assert written == ["With the receipt."]
+
+
+def test_a_passage_that_must_be_heard_ends_where_its_answer_breaks_off() -> None:
+    async def scene(caller: Caller) -> None:
+        await asks_once(then="llm_done")(caller)
+        await caller.listens(6)
+
+    first = [TextDelta("<must-hear>This call is recorded. We keep it for "), broken()]
+    caller = call(scene, World(rounds=[first, answer("With the receipt.")]))
+    written = [r.entry for r in caller.records if r.entry.name == "llm_sentence" and r.entry.reply_id == 2]
+    assert [(segment.text, segment.interruptible) for segment in written] == [
+        ("This call is recorded.", False),
+        (PROMPTS.start_again, True),
+        ("With the receipt.", True),
+    ]
