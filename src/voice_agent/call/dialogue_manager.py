@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+import structlog
+
 from voice_agent.call.services import CallServices
 from voice_agent.call.tool_journal import ToolJournal
 from voice_agent.conversation.commands import StartReply
@@ -27,6 +29,7 @@ from voice_agent.conversation.grounding import Claim, Evidence, EvidenceBook
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.passages import PASSAGE_END
 from voice_agent.conversation.sentences import SentenceSegmenter
+from voice_agent.errors import ProviderError
 from voice_agent.models import CONFIRMATION_REQUIRED, Message, ReplyId, Role, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.chain.base import Switch, SwitchReason
 from voice_agent.providers.llm.base import LlmRequest, TextDelta, TextRestarted, ToolCallRequested
@@ -40,6 +43,9 @@ Posted = LlmStarted | LlmAnswered | LlmFinished | SegmentWithheld | ProviderSwit
 # A model that goes on and on, or asks for everything at once, has lost its way: nobody listens to minutes of speech.
 MAX_TEXT_CHARS = 4000
 MAX_CALLS_A_ROUND = 8
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -92,10 +98,12 @@ class DialogueManager:
         self._failed: set[str] = set()  # models that failed in this reply: its further rounds ask the others first
 
     async def segments(self, command: StartReply, history: tuple[Message, ...]) -> AsyncGenerator[str, None]:
-        """Speakable segments, in order. Raises ``ProviderError`` where no model answers. Closing it stops the generation;
-        a running tool goes on (see ``ToolJournal``)."""
+        """Speakable segments, in order. Where no model puts a tool's result into words, the tool's own summary is spoken.
+        Raises ``ProviderError`` where no model answers and there is none. Closing it stops the generation; a running tool
+        goes on (see ``ToolJournal``)."""
         rounds_at_most = self._services.settings.max_tool_rounds
         messages = [self._system, *history]
+        results: list[ToolResult] = []
         spoken = asked_again = False
         if command.confirmed is not None:
             results = await self._run_tools(command.reply_id, [command.confirmed], confirmed=True)
@@ -109,10 +117,19 @@ class DialogueManager:
                 verified=command.verified,
             )
             written = _Round(command.reply_id, number)
-            async with aclosing(self._write(request, written)) as segments:
-                async for segment in segments:
-                    spoken = True
-                    yield segment
+            spoken_before = spoken
+            try:
+                async with aclosing(self._write(request, written)) as segments:
+                    async for segment in segments:
+                        spoken = True
+                        yield segment
+            except ProviderError:
+                summaries = self._summaries(results)
+                if not summaries or spoken != spoken_before:
+                    raise
+                for summary in summaries:
+                    yield summary
+                return
             if written.withheld:
                 again = not spoken and not asked_again and number < rounds_at_most
                 kinds = tuple(dict.fromkeys(claim.kind for claim in written.withheld))
@@ -192,6 +209,18 @@ class DialogueManager:
 
     def _for_model(self, returned: ToolReturned) -> ToolResult:
         return returned.result if self._is_public(returned.result.name) else self._mask(returned).result
+
+    def _summaries(self, results: list[ToolResult]) -> list[str]:
+        """What tools have to say of their own results, where they have it."""
+        found = []
+        for result in results:
+            tool = self._services.tools.find(result.name)
+            if tool is not None and tool.summary is not None and result.status is ToolStatus.OK:
+                try:
+                    found.append(tool.summary(result.data))
+                except Exception:  # a summary is a tool's own code, which may meet masked or missing data
+                    log.exception("a tool's summary failed", tool=result.name)
+        return [summary for summary in found if summary]
 
     def _is_public(self, tool_name: str) -> bool:
         """What anyone may read is no personal data: the shop's own e-mail address must be spoken as it is."""

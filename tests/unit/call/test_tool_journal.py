@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.call.scripted import Caller, World, answer
+from tests.unit.call.scripted import Caller, World, answer, broken
 from tests.virtual_time import run_virtual
 
-from voice_agent.models import Role, ToolCall, ToolStatus
+from voice_agent.models import PolicyReason, Role, ToolCall, ToolStatus
 from voice_agent.providers.llm.base import LlmFinished, ToolCallRequested
 from voice_agent.tools.base import Tool, ToolAnswer, ToolContext
 
@@ -208,3 +209,22 @@ def test_a_tool_gets_what_the_caller_said_and_nothing_else_does() -> None:
     assert "0142" not in written
     assert "[PHONE]" in written
     assert all("0142" not in message.text for request in caller.world.requests for message in request.messages)
+
+
+# A model that is gone when the result is there
+
+
+@pytest.mark.parametrize("last", [[broken()], [LlmFinished()]], ids=["fails", "says nothing"])
+def test_a_tool_sums_up_its_own_result_where_no_model_does(last: list[Any]) -> None:
+    ledger = Ledger()
+    tool = replace(ledger.tool(), summary=lambda data: f"It is {data['status']} now.")
+    caller = call(turns("Cancel it"), World(rounds=[wants("83102"), *[last] * 4]), tool)
+    said = [r.entry.text for r in caller.records if r.entry.name == "llm_sentence" and r.entry.reply_id == 2]
+    assert said == ["It is cancelled now."]
+    assert "escalation" not in caller.names()
+
+
+def test_a_summary_that_fails_is_no_answer() -> None:
+    tool = replace(Ledger().tool(), summary=lambda data: data["missing"])
+    caller = call(turns("Cancel it"), World(rounds=[wants("83102"), *[[broken()]] * 4]), tool)
+    assert caller.last("escalation").packet.reason is PolicyReason.PROVIDER_DOWN
