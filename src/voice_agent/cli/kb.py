@@ -80,7 +80,7 @@ def search(
         known = hits[0].evidence
         out.print(
             f"words that no document holds {known.unknown:.0%}, nearness to questions known to be unanswered "
-            f"{known.rival:.2f}",
+            + ("(none are listed)" if known.rival is None else f"{known.rival:.2f}"),
             highlight=False,
             markup=False,
         )

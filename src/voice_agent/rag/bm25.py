@@ -39,6 +39,10 @@ class Bm25:
         self._lengths = np.zeros(0, np.float32)
         self._total = 0
 
+    def __len__(self) -> int:
+        """How many texts there are."""
+        return len(self._counts)
+
     def put(self, slot: int, text: str) -> None:
         """Puts a text into a slot, in place of what was there."""
         self.drop(slot)

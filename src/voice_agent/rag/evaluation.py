@@ -48,14 +48,19 @@ class Asked:
     rank: int
 
     @property
+    def right(self) -> bool:
+        """Whether the evidence, the passages that a language model is sure to read, holds one of a right document."""
+        return 0 < self.rank <= _EVIDENCE
+
+    @property
     def confidence(self) -> float:
         return self.hits[0].confidence if self.hits else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityRow:
-    """Of the questions whose confidence lies in [low, high): the mean confidence, and how often the first passage was of
-    a right document."""
+    """Of the questions whose confidence lies in [low, high): the mean confidence, and how often a right document was
+    among the evidence."""
 
     low: float
     high: float
@@ -143,9 +148,9 @@ def summarise(asked: Sequence[Asked], threshold: float) -> Evaluation:
         answered=_share(sum(one.confidence >= threshold for one in answerable), answerable),
         refused=_share(sum(one.confidence < threshold for one in unanswerable), unanswerable),
         wrong_first=_share(len(wrong_first), asked),
-        wrong_evidence=_share(sum(not 0 < one.rank <= _EVIDENCE for one in sure), asked),
+        wrong_evidence=_share(sum(not one.right for one in sure), asked),
         calibration_error=_share(sum(row.count * abs(row.confidence - row.right) for row in reliability), asked),
-        brier=_share(sum((one.confidence - (one.rank == 1)) ** 2 for one in asked), asked),
+        brier=_share(sum((one.confidence - one.right) ** 2 for one in asked), asked),
         reliability=reliability,
         mistakes=(*sorted(wrong_first, key=lambda one: -one.confidence), *unsure),
     )
@@ -156,7 +161,7 @@ def _reliability(asked: Sequence[Asked]) -> tuple[ReliabilityRow, ...]:
     for low, high in _BINS:
         inside = [one for one in asked if low <= one.confidence < high or one.confidence == high == 1.0]
         mean = _share(sum(one.confidence for one in inside), inside)
-        rows.append(ReliabilityRow(low, high, len(inside), mean, _share(sum(one.rank == 1 for one in inside), inside)))
+        rows.append(ReliabilityRow(low, high, len(inside), mean, _share(sum(one.right for one in inside), inside)))
     return tuple(rows)
 
 

@@ -57,7 +57,7 @@ class StoredDocument:
 class Hit(NamedTuple):
     """A passage with its scores: ``embedding`` is its cosine to the question (or that of a listed question, less
     ``QUESTION_LEAD``), ``bm25`` its word score, ``fused`` what passages are ordered by, ``confidence`` in [0, 1] that it
-    answers the question, never more than that of the passages before it."""
+    answers the question. ``evidence`` is that of the best passage, the same for all."""
 
     source: str
     title: str
@@ -177,12 +177,10 @@ class HybridIndex:
         best = np.argpartition(-fused, k - 1)[:k]
         best = best[np.argsort(-fused[best], kind="stable")]
         rival = self._rival(vector, float(max(cosines.max(), asked.max())))
+        evidence = Evidence(float(embedding[best[0]]), 1 - words.known, rival)
         hits: list[Hit] = []
-        surest = 1.0
         for slot in best.tolist():
             document, passage = self._at[slot]
-            evidence = Evidence(float(embedding[slot]), 1 - words.known, rival)
-            surest = min(surest, self._calibration.confidence(evidence))
             hits.append(
                 Hit(
                     document.source,
@@ -192,13 +190,15 @@ class HybridIndex:
                     float(embedding[slot]),
                     float(words.score[slot]),
                     float(fused[slot]),
-                    surest,
+                    self._calibration.confidence(evidence, float(fused[best[0]] - fused[slot])),
                     evidence,
                 )
             )
         return tuple(hits)
 
-    def _rival(self, vector: Vectors, best: float) -> float:
-        """How much nearer than the best evidence a question known to be unanswered is; 0 where none comes close."""
-        near, _ = self._unanswered.cosines(vector)
-        return max(0.0, float(near.max()) - best - _RIVAL_FROM) if len(near) else 0.0
+    def _rival(self, vector: Vectors, best: float) -> float | None:
+        """How much nearer than the best evidence a question known to be unanswered is; 0 where none comes close, ``None``
+        where none is listed."""
+        near, owners = self._unanswered.cosines(vector)
+        near = near[owners >= 0]
+        return max(0.0, float(near.max()) - best - _RIVAL_FROM) if len(near) else None

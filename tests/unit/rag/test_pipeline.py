@@ -187,9 +187,9 @@ async def test_an_unknown_embedding_model_is_refused(tmp_path: Path, embedder: M
 async def test_a_collection_of_another_embedding_model_is_refused(
     tmp_path: Path, embedder: MiniLmEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from voice_agent.rag.calibration import CALIBRATIONS, Calibration
+    from voice_agent.rag.calibration import CALIBRATIONS
 
-    monkeypatch.setitem(CALIBRATIONS, "other-model", Calibration(20, -2, -10, -8))
+    monkeypatch.setitem(CALIBRATIONS, "other-model", CALIBRATIONS["all-MiniLM-L6-v2"])
     async with open_knowledge(knowledge_settings(model="other-model"), tmp_path, embedder):
         pass
     message = await refusal(tmp_path, embedder)
