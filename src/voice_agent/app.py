@@ -289,7 +289,10 @@ async def _seed_orders(database: Database, clock: Clock) -> None:
 
 
 async def _open_knowledge(settings: Settings, embedder: MiniLmEmbedder, stack: AsyncExitStack) -> KnowledgeBase:
-    knowledge = await stack.enter_async_context(open_knowledge(settings.knowledge, settings.server.state_dir, embedder))
+    opened = open_knowledge(
+        settings.knowledge, settings.server.state_dir, embedder, default_locale=settings.asr.language
+    )
+    knowledge = await stack.enter_async_context(opened)
     if settings.demo_data_wanted:
         await seed_corpus(knowledge)
     return knowledge
@@ -300,7 +303,10 @@ async def open_knowledge_base(settings: Settings) -> AsyncIterator[KnowledgeBase
     """The knowledge base alone, for the command line."""
     state_dir = settings.server.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    async with open_knowledge(settings.knowledge, state_dir, MiniLmEmbedder()) as knowledge:
+    embedder = MiniLmEmbedder()
+    async with open_knowledge(
+        settings.knowledge, state_dir, embedder, default_locale=settings.asr.language
+    ) as knowledge:
         if settings.demo_data_wanted:
             await seed_corpus(knowledge)
         yield knowledge
