@@ -98,24 +98,32 @@ class SemanticMatcher:
         """The matches of each text, in order; one job for the embedder."""
         await self.prepare()
         vectors = await self._embedder.embed([prepare_text(text) for text in texts])
-        return [self._rank(vector) for vector in vectors]
+        return self._rank(vectors)
 
-    def _rank(self, vector: Vectors) -> tuple[Match, ...]:
+    def _rank(self, vectors: Vectors) -> list[tuple[Match, ...]]:
+        """The matches of each row. The products are taken row by row: a score must not change in its last bits with the
+        number of texts beside it, or a replay would differ."""
         examples, votes = self._fit()
-        cosines = examples @ vector
-        scores = _kernel(cosines) @ votes
-        order = np.argsort(-scores, kind="stable")
-        top = float(scores[order[0]])
-        runner_up = float(scores[order[1]]) if len(order) > 1 else -1.0
+        cosines = np.stack([examples @ vector for vector in vectors])
+        scores = np.stack([row @ votes for row in _kernel(cosines)])
+        orders = np.argsort(-scores, axis=1, kind="stable").tolist()
+        nearest = np.stack([start + cosines[:, start:end].argmax(axis=1) for start, end in self._spans], axis=1)
+        likeness = np.take_along_axis(cosines, nearest, axis=1).tolist()
+        rows = zip(orders, scores.tolist(), nearest.tolist(), likeness, strict=True)
+        return [self._matches(*row) for row in rows]
+
+    def _matches(
+        self, order: list[int], scores: list[float], nearest: list[int], likeness: list[float]
+    ) -> tuple[Match, ...]:
+        top = scores[order[0]]
+        runner_up = scores[order[1]] if len(order) > 1 else -1.0
         matches: list[Match] = []
-        for rank, index in enumerate(order.tolist()):
-            label, (start, end) = self._labels[index], self._spans[index]
-            nearest = start + int(cosines[start:end].argmax())
-            score = float(scores[index])
+        for rank, index in enumerate(order):
+            label, score = self._labels[index], scores[index]
             lead = score - (runner_up if rank == 0 else top)
             margin = self._margin if label.margin is None else label.margin
             accepted = rank == 0 and score >= label.threshold and lead >= margin
-            matches.append(Match(label.name, score, lead, accepted, self._examples[nearest], float(cosines[nearest])))
+            matches.append(Match(label.name, score, lead, accepted, self._examples[nearest[index]], likeness[index]))
         return tuple(matches)
 
     def _fit(self) -> tuple[Vectors, Vectors]:

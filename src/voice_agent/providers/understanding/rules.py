@@ -73,12 +73,13 @@ class RuleSet:
                     found[rule.meaning] = rule
         return found
 
-    def forbidden(self, text: str) -> dict[Meaning, Rule]:
-        """The meanings that ``text``, a turn or a part of it, cannot have by its likeness to examples."""
-        if not self.forbidding:
-            return {}
+    def forbidding_rule(self, meaning: Meaning, text: str) -> Rule | None:
+        """The rule that keeps ``text``, a turn or a part of it, from having ``meaning`` by its likeness to examples."""
+        rules = [rule for rule in self.forbidding if rule.meaning is meaning]
+        if not rules:
+            return None
         words = plain_words(text, self.ignored)
-        return {rule.meaning: rule for rule in reversed(self.forbidding) if rule.found_in(words)}
+        return next((rule for rule in rules if rule.found_in(words)), None)
 
     def _sentences(self, text: str) -> Iterator[str]:
         for sentence in _SENTENCE_END.split(text.replace("...", " ")):

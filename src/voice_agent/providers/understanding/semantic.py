@@ -21,8 +21,8 @@ from voice_agent.models import Meaning, MeaningScore
 from voice_agent.providers.data_file import load_data_file
 from voice_agent.providers.understanding.matcher import Match, SemanticMatcher, TextEmbedder
 from voice_agent.providers.understanding.policy_file import PolicyFile
-from voice_agent.providers.understanding.rules import Rule, RuleSet
-from voice_agent.providers.understanding.segments import split_turn
+from voice_agent.providers.understanding.rules import RuleSet
+from voice_agent.providers.understanding.segments import Segment, split_turn
 
 _CLAUSE_EXTRA = 0.2  # further score a clause needs
 _NEAR_MISS = 0.15  # classes this far below their threshold are still reported, unaccepted
@@ -109,23 +109,21 @@ async def _by_examples(text: str, language: _Language, matcher: SemanticMatcher)
     segments = split_turn(text)
     ranked = await matcher.match_all([segment.text for segment in segments])
     for segment, matches in zip(segments, ranked, strict=True):
-        forbidden = language.rules.forbidden(segment.text)
         for match in matches:
-            score = _judge(match, language.thresholds, forbidden, clause=segment.clause)
+            score = _judge(match, segment, language)
             known = found.get(score.meaning)
             if known is None or (score.accepted, score.score) > (known.accepted, known.score):
                 found[score.meaning] = score
     return found
 
 
-def _judge(
-    match: Match, thresholds: dict[Meaning, float], forbidden: dict[Meaning, Rule], *, clause: bool
-) -> MeaningScore:
+def _judge(match: Match, segment: Segment, language: _Language) -> MeaningScore:
     meaning = Meaning(match.label)
     accepted = match.accepted
-    if clause and accepted:
-        accepted = match.score >= thresholds[meaning] + _CLAUSE_EXTRA and match.lead >= _CLAUSE_EXTRA
-    rule = forbidden[meaning].name if accepted and meaning in forbidden else ""
+    if segment.clause and accepted:
+        accepted = match.score >= language.thresholds[meaning] + _CLAUSE_EXTRA and match.lead >= _CLAUSE_EXTRA
+    rule = language.rules.forbidding_rule(meaning, segment.text) if accepted else None
+    name = "" if rule is None else rule.name
     return MeaningScore(
-        meaning, round(match.score, 4), accepted and not rule, match.example, round(match.lead, 4), rule
+        meaning, round(match.score, 4), accepted and rule is None, match.example, round(match.lead, 4), name
     )

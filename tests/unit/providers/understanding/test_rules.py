@@ -61,8 +61,11 @@ def test_a_rule_gives_its_meaning_in_any_sentence_unless_something_stands_agains
 def test_a_forbidding_rule_gives_nothing_but_keeps_examples_away() -> None:
     rules = rule_set("  - {name: job, never: human_wanted, patterns: ['^i am an? {staff}\\b']}\n")
     assert rules.meant("I am an agent") == {}
-    assert rules.forbidden("I am an agent at a bank")[Meaning.HUMAN_WANTED].name == "en.job"
-    assert rules.forbidden("give me an agent") == {}
+    rule = rules.forbidding_rule(Meaning.HUMAN_WANTED, "I am an agent at a bank")
+    assert rule is not None
+    assert rule.name == "en.job"
+    assert rules.forbidding_rule(Meaning.HUMAN_WANTED, "give me an agent") is None
+    assert rules.forbidding_rule(Meaning.ABUSE, "I am an agent at a bank") is None
 
 
 def test_expressions_are_folded_like_the_words() -> None:
@@ -128,4 +131,5 @@ def test_no_shipped_rule_is_slow_on_a_long_turn(language: str, letter: str) -> N
     rules = load_policy(language).rule_set()
     turn = letter * (4_000 // len(letter))
     rules.meant(turn)
-    rules.forbidden(turn)
+    for meaning in Meaning:
+        rules.forbidding_rule(meaning, turn)
