@@ -1,16 +1,16 @@
-"""How long policy takes for a caller turn, how much of it is embedding, and how right it is.
+"""What policy costs and how right it is: milliseconds for a caller turn, and what of it is embedding and rules.
 
-    python -m benchmarks.policy
-
-One process, one core, turns of ``tests/data/policy_utterances.yaml``, no vector kept from one turn to the next.
+One process, turns of ``tests/data/policy_utterances.yaml``, no vector kept from one turn to the next (in a call the vectors
+of a turn are kept, for the language model that asks for them next).
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import time
 
-import numpy as np
+from common import console, print_summaries, save, summary
 from tests.unit.providers.understanding.utterances import HELD_OUT, Figures, Utterance, judge, utterances
 
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
@@ -18,31 +18,38 @@ from voice_agent.providers.understanding.matcher import prepare_text
 from voice_agent.providers.understanding.segments import split_turn
 from voice_agent.providers.understanding.semantic import LANGUAGES, SemanticUnderstanding, load_policy
 
-ROUNDS = 3
 
-
-async def main() -> None:
+async def run(rounds: int) -> None:
     turns = utterances()
     understanding = SemanticUnderstanding(MiniLmEmbedder(cache_texts=1))
     await understanding.warm_up()
-    print("ms per turn                    mean    p50    p95")
+    rows: dict[str, list[float]] = {}
     for language in LANGUAGES:
         own = [turn for turn in turns if turn.language == language]
-        _row(f"{language}: decision", await _decisions(understanding, own))
+        rows[f"{language}: decision"] = await _decisions(understanding, own, rounds)
         if language == "en":
-            _row("en: of that, embedding", _embedding(own))
-        _row(f"{language}: of that, rules", _rules(language, own))
-    for name, figures in (await _rightness(turns)).items():
-        print(f"{name}: {figures}")
+            rows["en: of that, embedding"] = _embedding(own)
+        rows[f"{language}: of that, rules"] = _rules(language, own)
+    print_summaries("policy, ms for a caller turn", rows)
+    rightness = await _rightness(turns)
+    for name, figures in rightness.items():
+        console.print(f"{name}: {figures}")
+    save(
+        "policy",
+        {
+            "ms": {name: summary(values) for name, values in rows.items()},
+            "right": {name: str(figures) for name, figures in rightness.items()},
+        },
+    )
 
 
-async def _decisions(understanding: SemanticUnderstanding, turns: list[Utterance]) -> list[float]:
+async def _decisions(understanding: SemanticUnderstanding, turns: list[Utterance], rounds: int) -> list[float]:
     taken = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for turn in turns:
             begun = time.perf_counter()
             await understanding.meanings(turn.text, locale=turn.language)
-            taken.append(time.perf_counter() - begun)
+            taken.append((time.perf_counter() - begun) * 1_000)
     return taken
 
 
@@ -54,7 +61,7 @@ def _embedding(turns: list[Utterance]) -> list[float]:
         texts = [prepare_text(segment.text) for segment in split_turn(turn.text)]
         begun = time.perf_counter()
         embedder.embed_now(texts)
-        taken.append(time.perf_counter() - begun)
+        taken.append((time.perf_counter() - begun) * 1_000)
     return taken
 
 
@@ -65,7 +72,7 @@ def _rules(language: str, turns: list[Utterance]) -> list[float]:
     for turn in turns:
         begun = time.perf_counter()
         rules.meant(turn.text)
-        taken.append(time.perf_counter() - begun)
+        taken.append((time.perf_counter() - begun) * 1_000)
     return taken
 
 
@@ -76,10 +83,12 @@ async def _rightness(turns: list[Utterance]) -> dict[str, Figures]:
     return parts | {language: figures.of([language]) for language in LANGUAGES if language != "en"}
 
 
-def _row(name: str, taken_s: list[float]) -> None:
-    ms = np.array(taken_s) * 1_000
-    print(f"{name:<28} {ms.mean():>6.2f} {np.percentile(ms, 50):>6.2f} {np.percentile(ms, 95):>6.2f}")
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each turn is decided")
+    asyncio.run(run(parser.parse_args().rounds))
+    return 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    raise SystemExit(main())
