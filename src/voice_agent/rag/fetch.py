@@ -33,6 +33,8 @@ _KINDS = {
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
 }
 
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -82,8 +84,7 @@ class AllowedHosts:
 
     def admits_address(self, address: _Address) -> bool:
         """Whether a looked-up address may be connected to."""
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        address = mapped or address
+        address = _led_to(address)
         return (address.is_global and not address.is_multicast) or self._listed(address)
 
     def _listed(self, address: _Address) -> bool:
@@ -192,7 +193,16 @@ class Fetcher:
                 )
         if not addresses:
             raise refused(url, f"{via}the host {host!r} has no address")
-        return addresses[0]
+        return min(addresses, key=lambda address: address.version)  # machines without IPv6 are still common
+
+
+def _led_to(address: _Address) -> _Address:
+    """The IPv4 address inside of one that leads there: mapped (RFC 4291), NAT64 (RFC 6052) or 6to4 (RFC 3056)."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _kind(content_type: str, path: str, url: str) -> str:
