@@ -54,7 +54,10 @@ _LANGUAGES: Mapping[str, _Language] = {
             (_words(r"pins?|pin code|pass ?code|security code"), OpenQuestion.PIN),
             (_words(r"e-?mail(?: address)?"), OpenQuestion.EMAIL),
             (
-                _words(r"(?:order|tracking|reference|confirmation) (?:number|id|code)|number of (?:the|your) order"),
+                _words(
+                    r"(?:order|tracking|reference|confirmation) (?:number|id|code)|number of (?:the|your) order|"
+                    r"which (?:one|order) (?:would|do) you"
+                ),
                 OpenQuestion.ORDER_NUMBER,
             ),
             (

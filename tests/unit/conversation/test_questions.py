@@ -24,6 +24,7 @@ ENGLISH = {
         "I can't find that order. Could you say the order number again?",
         "I can't find it. Could you say the order number once more, or shall I list your orders?",
         "Please read me the number of your order.",
+        "Which one would you like to know about?",
     ],
     OpenQuestion.EMAIL: ["Could you give me your e-mail address, please?", "What is your email?"],
     OpenQuestion.PHONE: ["What's your phone number?", "Please tell me a mobile number. I'll note it down."],
@@ -43,7 +44,7 @@ ENGLISH = {
     OpenQuestion.OPEN: [
         "How can I help you?",
         "Could you say it again?",
-        "Which one would you like to know about?",
+        "Which one?",
         "Do you mean order 83102 or 83150?",
         "Sorry, could you put that another way?",
         "What happened?",
