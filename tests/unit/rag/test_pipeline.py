@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,88 @@ async def test_a_bad_file_does_not_keep_the_others_out(knowledge: KnowledgeBase,
     ((file, reason),) = report.failed
     assert file.endswith("bad.md")
     assert "bad.md" in reason
+
+
+async def test_a_broken_document_keeps_its_former_state(knowledge: KnowledgeBase, note: Path) -> None:
+    await knowledge.add([note])
+    note.write_bytes(b"\xff\xfe\xff")  # noqa: ASYNC240 - a test may block
+    report = await knowledge.add([note.parent])
+    assert (len(report.failed), report.removed) == (1, ())
+    assert "otter" in (await knowledge.search("Which animal is the mascot?")).passages[0].text
+
+
+async def test_documents_that_vanished_from_a_folder_are_removed(knowledge: KnowledgeBase, note: Path) -> None:
+    elsewhere = note.parent.parent / f"{note.parent.name}-other"
+    for path in (note.parent / "sub" / "b.md", elsewhere / "c.md"):
+        await asyncio.to_thread(_write, path)
+    await knowledge.add([note.parent, elsewhere])
+    note.unlink()  # noqa: ASYNC240 - a test may block
+    (elsewhere / "c.md").unlink()
+    assert (await knowledge.add([note.parent])).removed == (note.as_posix(),)
+    assert {Path(d.source).name for d in await knowledge.documents()} == {"b.md", "c.md"}
+
+
+def _write(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text(f"# {path.stem}\nThis is {path.stem}.\n")
+
+
+async def test_languages_have_collections_of_their_own(knowledge: KnowledgeBase, note: Path, tmp_path: Path) -> None:
+    spanish = tmp_path / "mascota.md"
+    spanish.write_text("# Mascota\nNuestra mascota es una nutria verde llamada Wilbur.\n")
+    await knowledge.add([note])
+    assert await knowledge.documents(locale="es-MX") == ()
+    await knowledge.add([spanish], locale="es")
+    assert [document.title for document in await knowledge.documents(locale="es-ES")] == ["Mascota"]
+    assert [document.title for document in await knowledge.documents()] == ["Mascot"]
+    question = "¿Qué animal es vuestra mascota?"
+    assert (await knowledge.search(question, locale="es-MX")).passages[0].title == "Mascota"
+    assert {passage.title.split(":")[0] for passage in (await knowledge.search(question)).passages} == {"Mascot"}
+    assert await knowledge.remove(spanish.as_posix()) == 0
+    assert await knowledge.remove(spanish.as_posix(), locale="es_mx") == 1
+
+
+async def test_what_a_language_does_not_answer_is_looked_up_in_the_default_ones(
+    knowledge: KnowledgeBase, note: Path, tmp_path: Path
+) -> None:
+    spanish = tmp_path / "playa.md"
+    spanish.write_text("# Playa\nLa playa abre a las nueve.\n")
+    await knowledge.add([note])
+    for locale in ("es", "fr"):
+        if locale == "es":
+            await knowledge.add([spanish], locale="es")
+        answer = await knowledge.search("Which animal is the mascot?", locale=locale)
+        assert answer.answerable
+        assert "otter" in answer.passages[0].text
+
+
+async def test_what_another_process_stores_is_found_by_the_next_question(
+    knowledge: KnowledgeBase, note: Path, tmp_path: Path
+) -> None:
+    assert (await knowledge.search("Which animal is the mascot?")).passages == ()
+    for text in ("otter", "badger"):
+        note.write_text(f"# Mascot\nOur mascot is a green {text}.\n")  # noqa: ASYNC240 - a test may block
+        await _elsewhere(tmp_path / "state", f"await knowledge.add([Path({str(note)!r})])")
+        assert text in (await knowledge.search("Which animal is the mascot?")).passages[0].text
+
+
+async def _elsewhere(state_dir: Path, work: str) -> None:
+    program = f"""
+import asyncio
+from pathlib import Path
+from voice_agent.config import KnowledgeSettings
+from voice_agent.providers.embedding.minilm import MiniLmEmbedder
+from voice_agent.rag.pipeline import open_knowledge
+
+async def main():
+    settings = KnowledgeSettings.model_construct()
+    async with open_knowledge(settings, Path({str(state_dir)!r}), MiniLmEmbedder()) as knowledge:
+        {work}
+
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await process.wait() == 0
 
 
 async def test_what_is_added_is_kept(tmp_path: Path, embedder: MiniLmEmbedder, note: Path) -> None:
