@@ -1,6 +1,6 @@
 """How well the shipped documents are found and how sure the knowledge base is of it, on labelled questions.
 
-``questions.yaml`` fits the calibration; ``held_out.yaml`` was written after all tuning and has changed nothing since.
+``questions.yaml`` fits the calibration; ``held_out.yaml`` was written after that, see its first lines.
 """
 
 from __future__ import annotations
