@@ -94,6 +94,7 @@ def load_settings(env_file: str | Path | None = ".env") -> Settings:
     settings = Settings(**groups)
     _check_exposure(settings.server)
     _check_accounts(settings)
+    _check_hedging(settings)
     _check_workers(settings.server)
     if settings.shop.api_url and not settings.shop.api_token.get_secret_value():
         raise ConfigError(
@@ -132,6 +133,17 @@ def _check_accounts(settings: Settings) -> None:
                 raise ConfigError(f"{variable} needs OPENAI_API_KEY: set it, or choose another provider.")
             if name == "compatible" and not settings.compatible.base_url:
                 raise ConfigError(f"{variable} needs COMPATIBLE_BASE_URL, as http://127.0.0.1:8001/v1.")
+
+
+def _check_hedging(settings: Settings) -> None:
+    for stage in ("asr", "llm", "tts"):
+        group: AsrSettings | LlmSettings | TtsSettings = getattr(settings, stage)
+        if len(group.provider) > 1 and group.hedge_ms >= group.first_result_ms:
+            variable = stage.upper()
+            raise ConfigError(
+                f"{variable}_HEDGE_MS={group.hedge_ms} is not below {variable}_FIRST_RESULT_MS={group.first_result_ms}, so "
+                "that no second provider would ever start beside a late one: lower it, or set it to 0."
+            )
 
 
 def _check_workers(server: ServerSettings) -> None:

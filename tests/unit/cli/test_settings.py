@@ -1,4 +1,4 @@
-"""Settings of workers that make no sense stop the start with one line."""
+"""Settings that make no sense stop the start with one line."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from voice_agent.errors import ConfigError
         ({"WORKERS": "two"}, "WORKERS='two' is not valid"),
         ({"WORKERS": "9", "MAX_CALLS": "8"}, "WORKERS=9 is more than MAX_CALLS=8"),
         ({"BUSY_ANSWER": "music"}, "BUSY_ANSWER='music' is not valid"),
+        (
+            {"OPENAI_API_KEY": "x", "LLM_PROVIDER": "openai,builtin", "LLM_HEDGE_MS": "1500"},
+            "LLM_HEDGE_MS=1500 is not below",
+        ),
+        ({"ASR_PROVIDER": "deepgram"}, "ASR_PROVIDER=deepgram needs DEEPGRAM_API_KEY"),
+        ({"TTS_PROVIDER": "compatible,local"}, "TTS_PROVIDER=compatible,local needs COMPATIBLE_BASE_URL"),
         ({"ADMISSION_MAX_LOOP_LAG_MS": "0"}, "ADMISSION_MAX_LOOP_LAG_MS='0' is not valid"),
     ],
 )
