@@ -38,7 +38,13 @@ run: $(RUN_STAMP) ## set up what is missing, then start the server (ARGS="--port
 
 test: $(DEV_STAMP) ## set up what tests need, then run them all (ARGS="-k name")
 	@sh tests/setup.sh
+ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
+else
+	@# Real-time audio needs the machine for itself; all else shares it.
+	@$(BIN)/pytest tests --ignore=tests/integration -n 2 --dist loadfile; quick=$$?; \
+	$(BIN)/pytest tests/integration; live=$$?; [ $$quick -eq 0 ] && [ $$live -eq 0 ]
+endif
 
 lint: style types imports ## style, types and import contracts
 

@@ -67,17 +67,23 @@ def prompts() -> list[Prompt]:
     return human_prompts()
 
 
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURE = "figure"
 
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """``figure("word error rate 3 %")``: a measured figure, shown at the end of the run whether the test passes or not."""
-    return request.config.stash.setdefault(_FIGURES, []).append
+
+    def note(line: str) -> None:
+        request.node.user_properties.append((_FIGURE, line))  # goes with the report, from whatever process
+
+    return note
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if figures := config.stash.get(_FIGURES, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = (report for found in terminalreporter.stats.values() for report in found)
+    calls = (report for report in reports if getattr(report, "when", "") == "call")
+    if figures := [line for report in calls for name, line in report.user_properties if name == _FIGURE]:
         terminalreporter.section("figures")
         for line in figures:
             terminalreporter.write_line(line)

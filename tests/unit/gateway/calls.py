@@ -27,6 +27,7 @@ from voice_agent.conversation.events import (
     PlayoutStarted,
     ReplyFinished,
     SegmentWritten,
+    SynthesisBegan,
     SynthesisFinished,
 )
 from voice_agent.conversation.machine import CallMachine, MachineSettings
@@ -139,6 +140,7 @@ class StuckInGreeting(EchoCall):
 
     async def _speak(self, reply_id: ReplyId, segments: Sequence[str]) -> None:
         await self._handle(SegmentWritten(reply_id, 0, segments[0]))
+        await self._handle(SynthesisBegan(reply_id, 0))
         await self._handle(PlayoutStarted(reply_id))
 
 
