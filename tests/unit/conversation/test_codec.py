@@ -131,7 +131,13 @@ def test_none_and_nested_records() -> None:
 
 def test_a_field_with_a_default_may_be_missing_as_in_older_logs() -> None:
     back = decode("event", "asr_final", {"utterance_id": 1, "text": "hello"})
-    assert encode(back) == {"utterance_id": 1, "text": "hello", "confidence": 1.0, "secret_digits": 0, "ends_turn": False}
+    assert encode(back) == {
+        "utterance_id": 1,
+        "text": "hello",
+        "confidence": 1.0,
+        "secret_digits": 0,
+        "ends_turn": False,
+    }
 
 
 @pytest.mark.parametrize(
