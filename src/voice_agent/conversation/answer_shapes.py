@@ -38,6 +38,7 @@ _PHONE_DIGITS = 10
 _PHONE_DIGITS_MOST = 13
 _PIN_MARK = "[PIN]"
 _WHOLE_MARKS = {OpenQuestion.EMAIL: "[EMAIL]", OpenQuestion.PHONE: "[PHONE]"}
+_LONG_NUMBER = "[NUMBER]"
 _NUMBERED = re.compile(r"(\[[A-Z]+) \d+\]")  # "[PHONE 2]": the second one of a call
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|@|(?<=\w)\.(?=\w)")
 # Ends of host names that are said in calls, and any two letters of a country.
@@ -57,6 +58,8 @@ def progress(text: str, question: OpenQuestion, locale: LocaleProfile, lengths: 
     """How far ``text`` (a turn so far) has come in answering ``question``; total."""
     text = _NUMBERED.sub(r"\1]", text)
     mark = _WHOLE_MARKS.get(question)
+    if question is OpenQuestion.PHONE and _LONG_NUMBER in text:
+        return Progress.HIDDEN  # digits that are no telephone number yet
     if mark is not None and mark in text:
         # A number of seven digits is masked like one of twelve.
         return Progress.WHOLE if question is OpenQuestion.EMAIL else Progress.HIDDEN

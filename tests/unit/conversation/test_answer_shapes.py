@@ -65,6 +65,8 @@ def test_an_order_number_in_other_languages(locale: str, text: str, expected: Pr
         ("five five five one two three", B),
         ("five five five one two three four five six seven", L),
         ("My number is [PHONE]", H),
+        ("It is [NUMBER]", H),
+        ("[NUMBER 2]", H),
         ("My number is [PHONE 2]", H),
         ("I'd rather not say", N),
     ],
