@@ -65,17 +65,15 @@ class ToolJournal:
         """The result of one call. Cancelling ends the waiting for it only."""
         tool = self._registry.find(call.name)
         key = self._key(tool, call, context, confirmed)
-        future = self._done.get(key) if key else None
+        first = self._done.get(key) if key else None
         self._post(ToolStarted(reply_id, call, self.writes(call.name)))
-        if future is not None:
-            first = await asyncio.shield(future)
-            result = replace(first, call_id=call.call_id)
-            self._post(ToolReturned(reply_id, result))
-            return result
-        future = asyncio.get_running_loop().create_future()
-        if key:
-            self._done[key] = future
-        work = self._work(reply_id, call, replace(context, idempotency_key=key), confirmed, future)
+        future: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
+        if first is not None:
+            work = self._repeat(reply_id, call, first, future)
+        else:
+            if key:
+                self._done[key] = future
+            work = self._work(reply_id, call, replace(context, idempotency_key=key), confirmed, future)
         task = self._start(work, f"tool-{call.name}")
         self._under_way[task] = (reply_id, call, self.writes(call.name))
         task.add_done_callback(lambda done: self._under_way.pop(done, None))
@@ -112,6 +110,20 @@ class ToolJournal:
             raise
         if not _took_effect(result):
             self._done = {key: kept for key, kept in self._done.items() if kept is not future}
+        self._ended(reply_id, call, result, future)
+
+    async def _repeat(
+        self, reply_id: ReplyId, call: ToolCall, first: asyncio.Future[ToolResult], future: asyncio.Future[ToolResult]
+    ) -> None:
+        """The same change was asked for before: its result is this call's too."""
+        try:
+            result = replace(await asyncio.shield(first), call_id=call.call_id)
+        except BaseException:
+            future.cancel()
+            raise
+        self._ended(reply_id, call, result, future)
+
+    def _ended(self, reply_id: ReplyId, call: ToolCall, result: ToolResult, future: asyncio.Future[ToolResult]) -> None:
         self._under_way = {task: what for task, what in self._under_way.items() if what[1] is not call}
         self._post(ToolReturned(reply_id, result))
         if not future.done():

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from voice_agent.call.door import HEAR_RATE_HZ, SPEAK_RATE_HZ
 from voice_agent.call.services import CallServices, CallSettings
 from voice_agent.call.session import CallSession
 from voice_agent.clock import Clock
+from voice_agent.conversation.codec import Kind, kind_of
 from voice_agent.conversation.endpointing import EndpointingSettings
 from voice_agent.conversation.machine import CallMachine, MachineSettings
 from voice_agent.conversation.states import AgentState, CallerState, CallState
@@ -163,7 +163,7 @@ class TextCall:
         self._patience_s = patience_s
         self.log: list[LogRecord] = []
         settings = CallSettings(
-            machine=MachineSettings(endpointing=replace(_ENDPOINTING), secret_patience_s=0.5),
+            machine=MachineSettings(endpointing=_ENDPOINTING, secret_patience_s=0.5),
             speech_start_s=2 * _HOP_S,
             speech_stop_s=2 * _HOP_S,
         )
@@ -225,8 +225,6 @@ class TextCall:
         await self._rest()
 
     def _follow(self, record: LogRecord) -> None:
-        from voice_agent.conversation.codec import Kind, kind_of
-
         if kind_of(record.entry) is Kind.EVENT:
             self._shadow.handle(record.entry, record.t_s)  # type: ignore[arg-type]  # the kind was asked for just above
 

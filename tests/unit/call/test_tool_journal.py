@@ -228,3 +228,17 @@ def test_a_summary_that_fails_is_no_answer() -> None:
     tool = replace(Ledger().tool(), summary=lambda data: data["missing"])
     caller = call(turns("Cancel it"), World(rounds=[wants("83102"), *[[broken()]] * 4]), tool)
     assert caller.last("escalation").packet.reason is PolicyReason.PROVIDER_DOWN
+
+
+def test_a_repeated_change_has_its_end_in_the_log_though_the_caller_leaves_meanwhile() -> None:
+    ledger = Ledger(takes_s=1.0)
+
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Cancel it")
+        await caller.until("tool_call")
+        await caller.hangs_up()
+
+    caller = call(scene, World(rounds=[wants("83102", "83102")]), ledger.tool())
+    assert ends(caller) == [("c0", "ok"), ("c1", "ok")]
+    assert len(ledger.changes) == 1
