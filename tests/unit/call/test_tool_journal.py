@@ -242,3 +242,16 @@ def test_a_repeated_change_has_its_end_in_the_log_though_the_caller_leaves_meanw
     caller = call(scene, World(rounds=[wants("83102", "83102")]), ledger.tool())
     assert ends(caller) == [("c0", "ok"), ("c1", "ok")]
     assert len(ledger.changes) == 1
+
+
+def test_a_yes_to_whether_the_caller_is_still_there_agrees_to_nothing() -> None:
+    ledger = Ledger()
+
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Cancel order 83102", then_s=20.0)
+        await caller.says("yes", then_s=5.0)
+
+    caller = call(scene, World(rounds=[wants("83102"), answer("Good.")]), ledger.tool(asks=True))
+    assert "idle" in [r.entry.purpose for r in caller.records if r.entry.name == "say"]
+    assert ledger.changes == []

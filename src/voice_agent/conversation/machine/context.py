@@ -291,6 +291,7 @@ class CallContext:
         if then_end is None and self.reply is not None:
             then_end = self.reply.then_end  # a call that was about to end still ends
         self.drop_reply(CancelReason.SUPERSEDED)
+        self.confirming = None  # a yes to something else said since ("are you still there?") agrees to nothing
         self.timers.clear(Timer.IDLE)
         self.reply = AgentReply(self.next_reply_id(), purpose, turn_id, interruptible, then_end)
         self.move_agent(AgentTrigger.THINK)
