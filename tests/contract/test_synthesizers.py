@@ -43,7 +43,7 @@ class ForNobody:
     async def warm_up(self) -> None:
         await self._inner.warm_up()
 
-    def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         return self._inner.synthesize(text, locale=locale, report=unreported)
 
 

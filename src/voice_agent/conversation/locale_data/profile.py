@@ -46,13 +46,13 @@ class LocaleProfile:
     """One row. ``tag`` is a BCP 47 tag; word sets are lower case, without punctuation. ``backchannels`` (and
     ``farewells``, while the call ends) are words and phrases of a listener who leaves the floor to the agent;
     ``stop_words`` take it. ``agreements`` and ``refusals`` answer "is that right?", before something is changed. Text
-    of a prompt between ``<must-hear>`` and ``</must-hear>`` is spoken to its end, whatever the caller says."""
+    of a prompt between ``<must-hear>`` and ``</must-hear>`` is spoken to its end, whatever the caller says. ``voice`` is
+    a name that the synthesis provider knows; empty: the voice it is set to."""
 
     tag: str
     name: str
     asr_language: str
     asr_hints: tuple[str, ...]
-    voice: str
     system_prompt: str
     prompts: Prompts
     backchannels: frozenset[str]
@@ -65,3 +65,4 @@ class LocaleProfile:
     refusals: frozenset[str]
     digit_words: frozenset[str]
     turn_words: TurnWords
+    voice: str = ""

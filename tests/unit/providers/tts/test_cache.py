@@ -35,7 +35,7 @@ class Scripted:
     async def warm_up(self) -> None:
         self.warm = True
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         self.asked.append((locale, text))
         try:
             for at, char in enumerate(text):
