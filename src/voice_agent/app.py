@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from voice_agent import __version__
+from voice_agent.agents.agent_file import ALWAYS
 from voice_agent.agents.book import AgentBook, open_agents
 from voice_agent.app_settings import call_settings, overload_settings
 from voice_agent.call.door import Door, LiveCall
@@ -95,7 +96,7 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
     state_dir = settings.server.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        agents = await asyncio.to_thread(open_agents, settings.agents.source, settings.agents.default)
+        agents = await asyncio.to_thread(agents_of, settings)
         usual = agents.default.locale(agents.default.default_locale or settings.asr.language)
         database = await stack.enter_async_context(open_database(settings.store, state_dir))
         knowledge = None
@@ -128,12 +129,12 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         stack.callback(watch.cancel)
         preparing = asyncio.create_task(phrases.keep_ready(), name="prepare-phrases")
         stack.callback(preparing.cancel)
+        readers = _AgentReaders(services.tools, knowledge, phrases, opener)
+        for agent in agents.all():
+            await readers.look_over(agent)
         if settings.agents.reload_s > 0:
-            reading = asyncio.create_task(
-                agents.watch(settings.agents.reload_s, lambda agent: phrases.want(opener.locale_of(agent, ""))),
-                name="read-agents",
-            )
-            stack.callback(reading.cancel)
+            watching = agents.watch(settings.agents.reload_s, readers.take_in)
+            stack.callback(asyncio.create_task(watching, name="read-agents").cancel)
         freeze_what_lives()
         stack.callback(gc.unfreeze)
         garbage = asyncio.create_task(
@@ -144,6 +145,11 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         yield Platform(
             settings, clock, services, database, knowledge, agents, metrics, event_files, admission, gateway, busy_clip
         )
+
+
+def agents_of(settings: Settings) -> AgentBook:
+    """The agents that calls are taken by; for the command line too. Blocks on the disk. Raises ``ConfigError``."""
+    return open_agents(settings.agents.source, settings.agents.default, demo=settings.demo_data_wanted)
 
 
 class _CallOpener:
@@ -195,6 +201,32 @@ class _CallOpener:
             agent=agent,
             sinks=sinks,
         )
+
+
+class _AgentReaders:
+    """What is done about an agent that was read: doubts are told, what it will say first is prepared."""
+
+    def __init__(
+        self, tools: ToolRegistry, knowledge: KnowledgeBase | None, phrases: FixedPhrases, opener: _CallOpener
+    ) -> None:
+        self._tools = tools
+        self._knowledge = knowledge
+        self._phrases = phrases
+        self._opener = opener
+
+    async def take_in(self, agent: AgentProfile) -> None:
+        self._phrases.want(self._opener.locale_of(agent, ""))
+        await self.look_over(agent)
+
+    async def look_over(self, agent: AgentProfile) -> None:
+        """Says what the agent names and this server lacks: a misspelt name, or something that is still to come."""
+        known = {tool.name for tool in self._tools}
+        if missing := sorted((agent.tools.only or frozenset()) - known - ALWAYS):
+            log.warning("an agent names tools that this server does not have", agent=agent.name, tools=missing)
+        if self._knowledge is not None:
+            lacking = [name for name in agent.knowledge if not await self._knowledge.has(name)]
+            if lacking:
+                log.warning("an agent names collections that hold nothing", agent=agent.name, collections=lacking)
 
 
 async def _local_services(

@@ -44,7 +44,7 @@ class ForNobody:
         await self._inner.warm_up()
 
     def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
-        return self._inner.synthesize(text, locale=locale, report=unreported)
+        return self._inner.synthesize(text, locale=locale, voice=voice, report=unreported)
 
 
 @asynccontextmanager

@@ -49,7 +49,9 @@ class AgentSettings(SettingsGroup):
     """Who takes calls; see docs/agents.md."""
 
     source: Path | None = Field(
-        None, alias="AGENTS", description="an agent file, or a folder of them (*.yaml); empty: the demo shop's agent"
+        None,
+        alias="AGENTS",
+        description="an agent file, or a folder of them; empty: the demo shop's, or a nameless one without demo data",
     )
     default: str = Field(
         "", alias="DEFAULT_AGENT", description="the agent of calls that name none; empty: the only one, or 'default'"

@@ -70,11 +70,11 @@ class CallEntry:
     since: datetime
     call_id: str = ""
     locale: str = ""
-    agent: str = ""
     phase: CallPhase = CallPhase.CONNECTING
     ended: datetime | None = None
     outcome: str = ""
     reason: str = ""
+    agent: str = ""
 
 
 class Ticket:

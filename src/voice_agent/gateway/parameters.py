@@ -27,11 +27,11 @@ class CallParameters:
 
     caller_id: str
     locale: str
-    agent: str
-    called: str
     events: bool
     in_rate_hz: int
     out_rate_hz: int
+    agent: str = ""
+    called: str = ""
 
 
 def parse_query(query: str) -> dict[str, str]:

@@ -196,6 +196,7 @@ class TestEvents:
                 "call_id": "call-1",
                 "caller_id": "bob",
                 "locale": "en-US",
+                "agent": "",
                 "in_rate": 16_000,
                 "out_rate": 8_000,
             }

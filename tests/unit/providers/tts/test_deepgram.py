@@ -156,7 +156,7 @@ async def test_warming_opens_one_connection_and_no_more() -> None:
 
 async def test_a_connection_that_opens_as_its_sentence_is_cancelled_serves_the_next() -> None:
     async with vendor() as (synthesizer, wire), asyncio.timeout(DEADLINE_S):
-        lines, params = synthesizer._lines, synthesizer._params("en-US")
+        lines, params = synthesizer._lines, synthesizer._params("en-US", "")
         lines.drop(await lines.take(params), replace=True)
         (opening,) = [task for task in asyncio.all_tasks() if task.get_name() == "deepgram-speak-line"]
         waiting: list[asyncio.Task[Any]] = []
