@@ -52,6 +52,7 @@ class EchoCall:
     def __init__(self, door: Door, caller_id: str, locale: str, sinks: Sequence[RecordSink], *, number: int) -> None:
         self.caller_id = caller_id
         self.locale = locale
+        self.agent = ""
         self.heard = bytearray()
         self.keys: list[str] = []
         self.acknowledged: list[tuple[int, float]] = []
@@ -216,6 +217,7 @@ async def served(
         extra_sinks: Sequence[RecordSink],
     ) -> LiveCall:
         calls.append(call_type(door, caller_id, locale, extra_sinks, number=ticket.entry.number))
+        calls[-1].agent = agent.name
         return calls[-1]
 
     gateway = StreamingGateway(
