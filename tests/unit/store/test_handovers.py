@@ -10,7 +10,7 @@ from sqlalchemy import text
 from tests.unit.store.conftest import WallClock
 
 from voice_agent.errors import StoreError
-from voice_agent.models import CallId, ContextPacket, PolicyReason, ToolResult, ToolStatus
+from voice_agent.models import CallId, ContextPacket, PolicyReason, ToolResult, ToolStatus, TransferTarget
 from voice_agent.store.database import Database
 from voice_agent.store.handovers import CallbackHandovers
 
@@ -26,6 +26,8 @@ def packet(call_id: str = "call-1") -> ContextPacket:
         summary="Asks about order 83102.",
         transcript=(("caller", "Where is it?"), ("agent", "It's on its way – größtenteils.")),
         tool_results=(result,),
+        agent="bank",
+        target=TransferTarget("desk", "tel:+15550190"),
     )
 
 
@@ -42,6 +44,8 @@ async def test_a_recorded_packet_is_found_under_its_reference(database: Database
         "verified": True,
         "locale": "en-US",
         "reason": "human_requested",
+        "agent": "bank",
+        "target": {"name": "desk", "address": "tel:+15550190"},
         "summary": "Asks about order 83102.",
         "transcript": [
             {"speaker": "caller", "text": "Where is it?"},
