@@ -19,6 +19,12 @@ class Prompts:
     pin_incomplete: tuple[str, ...]  # {expected}
     pin_locked: tuple[str, ...]
     pin_unavailable: tuple[str, ...]
+    ask_code: tuple[str, str]  # after a right PIN: thanks, and the question with {expected}
+    ask_code_again: tuple[str, ...]  # {expected}
+    code_wrong: tuple[str, ...]
+    code_incomplete: tuple[str, ...]  # {expected}
+    code_unavailable: tuple[str, ...]
+    code_missing: tuple[str, ...]  # a code is required and the caller has none: said before a handover
     blocked: tuple[str, ...]
     abuse: tuple[str, ...]
     card_details: tuple[str, ...]  # the caller offers or tells card details, which no tool here may take
