@@ -32,7 +32,7 @@ class IdentitySettings(SettingsGroup):
         description="true: callers who have no second factor are handed over; false: their PIN is enough",
     )
     second_factor_timeout_ms: int = Field(
-        3000, alias="SECOND_FACTOR_TIMEOUT_MS", description="time of each of its steps", ge=100, le=10_000
+        2000, alias="SECOND_FACTOR_TIMEOUT_MS", description="time of each of its steps", ge=100, le=10_000
     )
     identity_key: SecretStr = Field(
         SecretStr(""),
