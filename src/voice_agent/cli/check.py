@@ -163,7 +163,7 @@ async def _second_factor(settings: Settings) -> str:
             f"{sealed_otherwise} of {total} TOTP secrets do not open with this IDENTITY_KEY: set the one they were stored "
             "with, or give those callers new ones (voice-agent callers set-totp)."
         )
-    return f"totp: {total} callers have a secret, all of them open; the others are {others}"
+    return f"totp: callers with a secret: {total}, all of them open; the others are {others}"
 
 
 async def _knowledge(settings: Settings) -> str:

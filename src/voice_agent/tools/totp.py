@@ -91,7 +91,7 @@ class TotpFactor:
         if secret is None:  # taken away since the code was asked for
             return FactorResult(SecretOutcome.UNAVAILABLE)
         now_step = int(self._clock.wall().timestamp()) // STEP_S
-        given = code.encode()
+        given = code.encode("utf-8", "replace")
         # All are compared, so that the time tells nothing.
         fits = [
             now_step + shift
