@@ -7,7 +7,16 @@ from tests.unit.conversation.machine.driver import Driver
 
 from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
-from voice_agent.models import Meaning, OpenQuestion, PolicyReason, Role, SecretOutcome
+from voice_agent.models import (
+    Meaning,
+    OpenQuestion,
+    PolicyReason,
+    Role,
+    SecretOutcome,
+    ToolCall,
+    ToolResult,
+    ToolStatus,
+)
 
 
 def asked_for_code(**world: object) -> Driver:
@@ -197,6 +206,19 @@ def test_another_request_in_between_asks_for_the_code_not_for_the_pin() -> None:
     driver.says("[PIN]", secret_digits=6)
     assert driver.machine.verified
     assert newest_request(driver) == "And where is my other order then, please?"
+
+
+def test_a_tool_that_needs_identity_leads_to_the_code_once_the_pin_was_right() -> None:
+    driver = asked_for_code()
+    driver.plays = False
+    driver.says("So what about the thing that I bought then?")
+    reply = driver.last(c.StartReply)
+    assert not reply.verified
+    driver.feed(e.ToolStarted(reply.reply_id, ToolCall("t1", "order_status", "{}")))
+    driver.plays = True
+    denied = ToolResult("t1", "order_status", ToolStatus.DENIED, reason="identity_required")
+    driver.feed(e.ToolReturned(reply.reply_id, denied))
+    assert "6 digit code first" in driver.said()
 
 
 def test_keys_are_the_code_and_interrupt_the_prompt() -> None:
