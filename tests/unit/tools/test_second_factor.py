@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.store.conftest import WallClock, store_settings
 
-from voice_agent.config import IdentitySettings, ToolSettings
+from voice_agent.app import second_factor
+from voice_agent.clock import LoopClock
+from voice_agent.config import IdentitySettings, ToolSettings, load_settings
 from voice_agent.errors import ConfigError
 from voice_agent.models import SecretOutcome
 from voice_agent.store.database import Database, open_database
@@ -196,3 +199,26 @@ async def test_a_database_that_fails_verifies_nobody(database: Database) -> None
     assert await factor.begin(ANA, "c", "en-US") is SecretOutcome.UNAVAILABLE
     assert await factor.check(ANA, "c", "111111") == (SecretOutcome.UNAVAILABLE, 0)
     assert not hook.asked
+
+
+async def test_an_exception_that_quotes_the_code_is_logged_by_its_kind_alone(database: Database) -> None:
+    class Quoting(Hook):
+        async def check(self, caller_id: str, call_id: str, code: str) -> FactorResult:
+            raise ValueError(f"{code} is not what I sent")
+
+    with capture_logs() as logged:
+        assert await guarded(Quoting(), database).check(ANA, "c", "905316") == (SecretOutcome.UNAVAILABLE, 0)
+    assert [(entry["step"], entry["error"], entry["detail"]) for entry in logged] == [("check", "ValueError", "")]
+    assert "905316" not in repr(logged)
+
+
+@pytest.mark.parametrize(
+    ("name", "lengths"), [("", None), ("totp", frozenset({6})), ("bank_factors:sms", frozenset({6}))]
+)
+async def test_the_setting_chooses_one_for_the_platform(
+    module: str, database: Database, monkeypatch: pytest.MonkeyPatch, name: str, lengths: frozenset[int] | None
+) -> None:
+    monkeypatch.setenv("SECOND_FACTOR", name)
+    monkeypatch.setenv("IDENTITY_KEY", "A" * 42 + "8=")
+    chosen = second_factor(load_settings(None), database, LoopClock())
+    assert (chosen.code_lengths if chosen else None) == lengths
