@@ -140,11 +140,11 @@ class CallerDirectory:
             pin_hash = await self._pin_hash(key)
             loop = asyncio.get_running_loop()
             if await loop.run_in_executor(self._threads, _matches, pin_hash, pin):
-                await (self._tries.forget(key) if self._is_whole_proof else self._tries.take_back(key))
-                return (
-                    SecretOutcome.VERIFIED,
-                    self._tries.most if self._is_whole_proof else self._tries.most - failures + 1,
-                )
+                if self._is_whole_proof:
+                    await self._tries.forget(key)
+                    return SecretOutcome.VERIFIED, self._tries.most
+                await self._tries.take_back(key)
+                return SecretOutcome.VERIFIED, self._tries.most - failures + 1
         except StoreError:
             return SecretOutcome.UNAVAILABLE, 0
         attempts_left = max(0, self._tries.most - failures)
