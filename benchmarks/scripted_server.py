@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import uvloop
 
-from voice_agent.app import call_settings
+from voice_agent.app_settings import call_settings
 from voice_agent.audio.frames import pcm_of
 from voice_agent.call.services import CallServices
 from voice_agent.cli.serve import serve
@@ -122,7 +122,7 @@ class Synthesizer:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         yield _TONE
 
 

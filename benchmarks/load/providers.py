@@ -159,7 +159,7 @@ class Synthesizer:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         if text in self._unspoken:
             yield bytes(SPEAK_RATE_HZ // 50 * 2)  # a frame of silence
             return

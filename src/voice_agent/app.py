@@ -13,21 +13,22 @@ from typing import Any
 import structlog
 
 from voice_agent import __version__
+from voice_agent.agents.agent_file import ALWAYS
+from voice_agent.agents.book import AgentBook, open_agents
+from voice_agent.app_settings import call_settings, overload_settings
 from voice_agent.call.door import Door, LiveCall
 from voice_agent.call.phrases import FixedPhrases
-from voice_agent.call.services import CallServices, CallSettings
+from voice_agent.call.services import CallServices
 from voice_agent.call.session import CallSession
 from voice_agent.clock import Clock, LoopClock
-from voice_agent.config import AdmissionSettings, Settings, TurnSettings
-from voice_agent.conversation.barge_in import BargeInSettings, FloorRules
-from voice_agent.conversation.endpointing import EndpointingSettings
-from voice_agent.conversation.locales import resolve_locale
-from voice_agent.conversation.machine import MachineSettings, SpeculationSettings
+from voice_agent.config import Settings
+from voice_agent.conversation.agent import AgentProfile
+from voice_agent.conversation.locales import LocaleProfile
 from voice_agent.errors import ProviderError, VoiceAgentError
 from voice_agent.gateway.admission import Admission, Ticket
 from voice_agent.gateway.busy import BusyClip
 from voice_agent.gateway.load_watch import watch_load
-from voice_agent.gateway.overload import OverloadGuard, OverloadSettings
+from voice_agent.gateway.overload import OverloadGuard
 from voice_agent.gateway.websocket import StreamingGateway
 from voice_agent.models import CallId
 from voice_agent.observability.event_file import EventFileWriter
@@ -81,6 +82,7 @@ class Platform:
     services: CallServices
     database: Database
     knowledge: KnowledgeBase | None
+    agents: AgentBook
     metrics: CallMetrics
     event_files: EventFileWriter
     admission: Admission
@@ -98,10 +100,12 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
     state_dir = settings.server.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
+        agents = await asyncio.to_thread(agents_of, settings)
+        usual = agents.default.locale(agents.default.default_locale or settings.asr.language)
         database = await stack.enter_async_context(open_database(settings.store, state_dir))
         knowledge = None
         if services is None:
-            services, knowledge = await _local_services(settings, clock, database, stack)
+            services, knowledge = await _local_services(settings, clock, database, usual, stack)
         metrics = CallMetrics(tool_names=[tool.name for tool in services.tools])
         metrics.capacity.set(settings.server.max_calls)
         metrics.target_turn_latency.set(settings.monitoring.target_turn_latency_ms)
@@ -112,14 +116,15 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         admission = Admission(
             capacity=settings.server.max_calls, clock=clock, guard=guard, on_refused=metrics.count_refusal
         )
-        busy_clip = await _busy_clip(settings, services.synthesizer)
-        phrases = FixedPhrases(services.synthesizer, settings.asr.language)
+        busy_clip = await _busy_clip(settings, services.synthesizer, usual)
+        phrases = FixedPhrases(services.synthesizer, usual)
         opener = _CallOpener(services, metrics, event_files, phrases, default_locale=settings.asr.language)
         gateway = StreamingGateway(
             admission=admission,
             open_call=opener,
             clock=clock,
             machine_settings=services.settings.machine,
+            agents=agents,
             access_token=settings.server.access_token.get_secret_value(),
             allowed_origins=settings.server.allowed_origins,
             busy_clip=busy_clip,
@@ -128,6 +133,12 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         stack.callback(watch.cancel)
         preparing = asyncio.create_task(phrases.keep_ready(), name="prepare-phrases")
         stack.callback(preparing.cancel)
+        readers = _AgentReaders(services.tools, knowledge, phrases, opener)
+        for agent in agents.all():
+            await readers.look_over(agent)
+        if settings.agents.reload_s > 0:
+            watching = agents.watch(settings.agents.reload_s, readers.take_in)
+            stack.callback(asyncio.create_task(watching, name="read-agents").cancel)
         freeze_what_lives()
         stack.callback(gc.unfreeze)
         garbage = asyncio.create_task(
@@ -136,8 +147,13 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         stack.callback(garbage.cancel)
         admission.open()
         yield Platform(
-            settings, clock, services, database, knowledge, metrics, event_files, admission, gateway, busy_clip
+            settings, clock, services, database, knowledge, agents, metrics, event_files, admission, gateway, busy_clip
         )
+
+
+def agents_of(settings: Settings) -> AgentBook:
+    """The agents that calls are taken by; for the command line too. Blocks on the disk. Raises ``ConfigError``."""
+    return open_agents(settings.agents.source, settings.agents.default, demo=settings.demo_data_wanted)
 
 
 class _CallOpener:
@@ -157,15 +173,25 @@ class _CallOpener:
         self._default_locale = default_locale
         self._metrics = metrics
         self._event_files = event_files
-        self._header = call_header(__version__, services.settings.machine)
+
+    def locale_of(self, agent: AgentProfile, requested: str) -> LocaleProfile:
+        return agent.locale(requested or agent.default_locale or self._default_locale)
 
     def __call__(
-        self, *, door: Door, caller_id: str, locale: str, ticket: Ticket, extra_sinks: Sequence[RecordSink]
+        self,
+        *,
+        door: Door,
+        agent: AgentProfile,
+        caller_id: str,
+        locale: str,
+        ticket: Ticket,
+        extra_sinks: Sequence[RecordSink],
     ) -> LiveCall:
         call_id = CallId(uuid.uuid4().hex)
-        self._phrases.want(locale or self._default_locale)
+        self._phrases.want(self.locale_of(agent, locale))
+        header = call_header(__version__, agent.machine_settings(self._services.settings.machine))
         sinks: list[RecordSink] = [
-            self._event_files.open(call_id, self._header),
+            self._event_files.open(call_id, header),
             self._metrics.fold(),
             log_sink,
             *extra_sinks,
@@ -175,13 +201,40 @@ class _CallOpener:
             door,
             call_id=call_id,
             caller_id=caller_id,
-            locale=locale or self._default_locale,
+            locale=locale or agent.default_locale or self._default_locale,
+            agent=agent,
             sinks=sinks,
         )
 
 
+class _AgentReaders:
+    """What is done about an agent that was read: doubts are told, what it will say first is prepared."""
+
+    def __init__(
+        self, tools: ToolRegistry, knowledge: KnowledgeBase | None, phrases: FixedPhrases, opener: _CallOpener
+    ) -> None:
+        self._tools = tools
+        self._knowledge = knowledge
+        self._phrases = phrases
+        self._opener = opener
+
+    async def take_in(self, agent: AgentProfile) -> None:
+        self._phrases.want(self._opener.locale_of(agent, ""))
+        await self.look_over(agent)
+
+    async def look_over(self, agent: AgentProfile) -> None:
+        """Says what the agent names and this server lacks: a misspelt name, or something that is still to come."""
+        known = {tool.name for tool in self._tools}
+        if missing := sorted((agent.tools.only or frozenset()) - known - ALWAYS):
+            log.warning("an agent names tools that this server does not have", agent=agent.name, tools=missing)
+        if self._knowledge is not None:
+            lacking = [name for name in agent.knowledge if not await self._knowledge.has(name)]
+            if lacking:
+                log.warning("an agent names collections that hold nothing", agent=agent.name, collections=lacking)
+
+
 async def _local_services(
-    settings: Settings, clock: Clock, database: Database, stack: AsyncExitStack
+    settings: Settings, clock: Clock, database: Database, usual: LocaleProfile, stack: AsyncExitStack
 ) -> tuple[CallServices, KnowledgeBase | None]:
     pool = ModelPool(settings.local_models.workers, settings.local_models.queue)
     stack.push_async_callback(pool.close)
@@ -200,7 +253,7 @@ async def _local_services(
     knowledge: KnowledgeBase | None = None
     async with _one_error(), asyncio.TaskGroup() as group:
         group.create_task(chains.recognizers.warm_up())
-        group.create_task(_warm_voice(synthesizer, settings.asr.language))
+        group.create_task(_warm_voice(synthesizer, usual))
         group.create_task(detectors.warm_up())
         group.create_task(turn_model.warm_up())
         group.create_task(callers.warm_up())
@@ -253,25 +306,24 @@ async def _one_error() -> AsyncIterator[None]:
         raise error from None
 
 
-async def _warm_voice(synthesizer: CachingSynthesizer, language: str) -> None:
+async def _warm_voice(synthesizer: CachingSynthesizer, usual: LocaleProfile) -> None:
     """Loads the voice and prepares the greeting, which every call needs at once."""
     await synthesizer.warm_up()
-    locale = resolve_locale(language)
     with suppress(ProviderError):  # a vendor that is down at the start may be up when the first caller rings
-        await synthesizer.prepare(locale.prompts.greeting, locale=locale.tag)
+        await synthesizer.prepare(usual.prompts.greeting, locale=usual.tag, voice=usual.voice)
 
 
-async def _busy_clip(settings: Settings, synthesizer: CachingSynthesizer) -> BusyClip | None:
+async def _busy_clip(settings: Settings, synthesizer: CachingSynthesizer, usual: LocaleProfile) -> BusyClip | None:
     """What refused callers hear, if they are to hear anything, in the language of calls that name none."""
     if settings.server.busy_answer != "spoken":
         return None
-    locale = resolve_locale(settings.asr.language)
+    text = usual.prompts.busy
     try:
-        await synthesizer.prepare([locale.prompts.busy], locale=locale.tag)
+        await synthesizer.prepare([text], locale=usual.tag, voice=usual.voice)
     except ProviderError as error:
         log.warning("refused callers get the close code only: no voice could say the sentence", error=str(error))
         return None
-    return BusyClip(synthesizer.prepared(locale.prompts.busy, locale=locale.tag))
+    return BusyClip(synthesizer.prepared(text, locale=usual.tag, voice=usual.voice))
 
 
 async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderstanding, language_model: Any) -> None:
@@ -340,77 +392,3 @@ def second_factor(settings: Settings, database: Database, clock: Clock) -> Guard
     else:
         factor = load_second_factor(identity.second_factor)
     return GuardedSecondFactor(factor, TryCount(database, identity, clock), identity, settings.tools, clock)
-
-
-def call_settings(settings: Settings) -> CallSettings:
-    """The call's own settings, in seconds, from those a user sets."""
-    turn = settings.turn
-    return CallSettings(
-        machine=machine_settings(turn, settings.identity.pin_digits),
-        vad_threshold=turn.vad_threshold,
-        speech_start_s=turn.speech_start_ms / 1000,
-        speech_stop_s=turn.speech_stop_ms / 1000,
-        playout_lead_s=turn.playout_lead_ms / 1000,
-        grounding=settings.knowledge.grounding,
-    )
-
-
-def overload_settings(admission: AdmissionSettings) -> OverloadSettings:
-    return OverloadSettings(
-        max_loop_lag_s=admission.max_loop_lag_ms / 1000,
-        max_lateness_s=admission.max_playout_lateness_ms / 1000,
-        calm_s=admission.calm_s,
-        ramp_per_s=admission.ramp_calls_per_s,
-    )
-
-
-def barge_in_settings(turn: TurnSettings) -> BargeInSettings:
-    return BargeInSettings(
-        pause_s=turn.barge_in_pause_ms / 1000,
-        patience_s=turn.barge_in_patience_ms / 1000,
-        grace_s=turn.barge_in_grace_ms / 1000,
-        rewind_s=turn.barge_in_rewind_ms / 1000,
-        sure_confidence=turn.barge_in_sure_confidence,
-        side_talk_db=turn.barge_in_side_talk_db,
-        echo_share=turn.barge_in_echo_share,
-        speaking=FloorRules(turn.barge_in_words, turn.barge_in_commit_ms / 1000),
-        thinking=FloorRules(turn.barge_in_thinking_words, turn.barge_in_thinking_commit_ms / 1000),
-        closing=FloorRules(turn.barge_in_closing_words, turn.barge_in_closing_commit_ms / 1000),
-    )
-
-
-def machine_settings(turn: TurnSettings, pin_digits: int) -> MachineSettings:
-    return MachineSettings(
-        endpointing=EndpointingSettings(
-            min_s=turn.end_of_turn_min_ms / 1000,
-            unsure_s=turn.end_of_turn_unsure_ms / 1000,
-            max_s=turn.end_of_turn_max_ms / 1000,
-            threshold=turn.end_of_turn_threshold,
-            sure=turn.end_of_turn_sure,
-            shape_s=turn.end_of_turn_shape_ms / 1000,
-            opener_s=turn.end_of_turn_opener_ms / 1000,
-            hold_s=turn.end_of_turn_hold_ms / 1000,
-            patience_least=turn.caller_patience_min,
-            patience_most=turn.caller_patience_max,
-            order_digits=turn.order_number_digits,
-            secret_digits=pin_digits,
-        ),
-        barge_in=barge_in_settings(turn),
-        speculation=SpeculationSettings(
-            enabled=turn.speculation,
-            max_wait_s=turn.speculation_max_wait_ms / 1000,
-            drafts_per_turn=turn.speculation_drafts,
-        ),
-        turn_timeout_s=turn.turn_timeout_ms / 1000,
-        filler_after_s=turn.filler_after_ms / 1000,
-        idle_prompt_s=turn.idle_prompt_s,
-        idle_hangup_s=turn.idle_hangup_s,
-        hold_patience_s=turn.hold_patience_s,
-        acknowledge_after_s=turn.acknowledge_after_s,
-        key_gap_s=turn.key_gap_ms / 1000,
-        key_complete_s=turn.key_complete_ms / 1000,
-        max_utterance_s=turn.max_utterance_s,
-        session_ttl_s=turn.session_ttl_s,
-        max_turns=turn.max_turns,
-        max_failures=turn.max_failures,
-    )

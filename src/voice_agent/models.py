@@ -42,6 +42,20 @@ CONFIRMATION_REQUIRED = "confirmation_required"
 
 
 @dataclass(frozen=True, slots=True)
+class ToolScope:
+    """Which tools an agent has, by name: ``only`` these (None: all there are), ``without`` those."""
+
+    only: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
+
+    def __contains__(self, name: str) -> bool:
+        return name not in self.without and (self.only is None or name in self.only)
+
+
+ALL_TOOLS = ToolScope()
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResult:
     """One terminal result per tool call.
 
@@ -198,10 +212,20 @@ class CallOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TransferTarget:
+    """Somewhere a call can be handed over to. ``address`` is what the channel dials (``sip:…``, ``tel:…``), or empty where
+    only a callback is recorded."""
+
+    name: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ContextPacket:
     """What a human agent receives at a transfer. Texts are PII-masked before it leaves the call.
 
-    ``tool_results`` are the results' names, statuses and data; ``transcript`` is (speaker, text) in order.
+    ``tool_results`` are the results' names, statuses and data; ``transcript`` is (speaker, text) in order; ``agent`` names
+    the agent that took the call, ``target`` is where it sends the caller, if it has a choice.
     """
 
     call_id: CallId
@@ -212,6 +236,8 @@ class ContextPacket:
     summary: str
     transcript: tuple[tuple[str, str], ...]
     tool_results: tuple[ToolResult, ...]
+    agent: str = ""
+    target: TransferTarget | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ import pytest
 from tests.unit.gateway.calls import deliver
 from tests.virtual_time import run_virtual
 
+from voice_agent.agents.book import AgentBook
 from voice_agent.call.door import SPEAK_RATE_HZ, Door, LiveCall
 from voice_agent.clock import LoopClock
+from voice_agent.conversation.agent import AgentProfile
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.gateway.admission import Admission, Ticket
 from voice_agent.gateway.websocket import StreamingGateway
@@ -130,14 +132,24 @@ async def websocket_caller() -> AsyncIterator[FarSide]:
     opened: asyncio.Queue[ProbeCall] = asyncio.Queue()
 
     def open_call(
-        *, door: Door, caller_id: str, locale: str, ticket: Ticket, extra_sinks: Sequence[RecordSink]
+        *,
+        door: Door,
+        agent: AgentProfile,
+        caller_id: str,
+        locale: str,
+        ticket: Ticket,
+        extra_sinks: Sequence[RecordSink],
     ) -> LiveCall:
         call = ProbeCall(door)
         opened.put_nowait(call)
         return call
 
     gateway = StreamingGateway(
-        admission=admission, open_call=open_call, clock=LoopClock(), machine_settings=MachineSettings()
+        admission=admission,
+        open_call=open_call,
+        clock=LoopClock(),
+        machine_settings=MachineSettings(),
+        agents=AgentBook(AgentProfile()),
     )
     caller = WebSocketCaller(gateway, admission)
     caller.call = await asyncio.wait_for(opened.get(), 5)

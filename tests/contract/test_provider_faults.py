@@ -165,7 +165,7 @@ class _Beep:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         yield b"\x01\x00" * 4800
 
 

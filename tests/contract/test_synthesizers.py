@@ -43,8 +43,8 @@ class ForNobody:
     async def warm_up(self) -> None:
         await self._inner.warm_up()
 
-    def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
-        return self._inner.synthesize(text, locale=locale, report=unreported)
+    def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
+        return self._inner.synthesize(text, locale=locale, voice=voice, report=unreported)
 
 
 @asynccontextmanager

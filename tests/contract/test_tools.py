@@ -56,7 +56,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 class OneAnswer:
     """A knowledge base that knows one thing."""
 
-    async def search(self, query: str, *, locale: str) -> KnowledgeAnswer:
+    async def search(self, query: str, *, locale: str, collections: tuple[str, ...] = ()) -> KnowledgeAnswer:
         return KnowledgeAnswer(True, 0.91234, (Passage("Returns", "Within 30 days.", "returns.md", 0.91234),))
 
 
@@ -72,7 +72,7 @@ class Broken:
     async def order(self, caller_id: str, order_id: str) -> Order | None:
         return await self._fail()
 
-    async def search(self, query: str, *, locale: str) -> KnowledgeAnswer:
+    async def search(self, query: str, *, locale: str, collections: tuple[str, ...] = ()) -> KnowledgeAnswer:
         return await self._fail()
 
     async def verify(self, caller_id: str, pin: str) -> tuple[SecretOutcome, int]:
@@ -310,4 +310,4 @@ async def test_the_guarded_verifier_stops_asking_a_broken_store() -> None:
 async def test_transfer_is_accepted_for_everybody(kit: Kit) -> None:
     stranger = ToolContext(CallId("call-2"), "", verified=False, locale="en-US")
     result = await kit.run("transfer_to_human", context=stranger)
-    assert (result.status, result.data) == (ToolStatus.OK, {"accepted": True})
+    assert (result.status, result.data) == (ToolStatus.OK, {"accepted": True, "target": ""})

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voice_agent.agents.agent_file import load_agent
 from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
 from voice_agent.conversation.machine import CallMachine, MachineSettings
@@ -54,7 +55,7 @@ class Script:
     hang_up_at: float | None = None
     secret: SecretOutcome = SecretOutcome.VERIFIED
     codes: tuple[SecretOutcome, ...] = ()  # what becomes of each code of six digits; without any, the PIN is enough
-    settings: MachineSettings = field(default_factory=MachineSettings)
+    settings: MachineSettings = field(default_factory=lambda: load_agent(None).machine_settings(MachineSettings()))
     caller_id: str = "demo-1001"
     limit_s: float = 120.0
 

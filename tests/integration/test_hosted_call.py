@@ -63,7 +63,7 @@ class _NotingVoice:
     async def warm_up(self) -> None:
         await self._synthesizer.warm_up()
 
-    def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         self._noted.append(text)
         return self._synthesizer.synthesize(text, locale=locale)
 

@@ -26,7 +26,7 @@ from voice_agent.conversation.events import (
     ToolReturned,
 )
 from voice_agent.conversation.grounding import Claim, Evidence, EvidenceBook
-from voice_agent.conversation.locales import resolve_locale
+from voice_agent.conversation.locales import LocaleProfile
 from voice_agent.conversation.passages import PASSAGE_END
 from voice_agent.conversation.sentences import SentenceSegmenter
 from voice_agent.errors import ProviderError
@@ -82,7 +82,7 @@ class DialogueManager:
         journal: ToolJournal,
         post: Callable[[Posted], None],
         *,
-        system_prompt: str,
+        locale: LocaleProfile,
         mask: Callable[[ToolReturned], ToolReturned],
         certain: asyncio.Event,
         evidence: EvidenceBook,
@@ -91,7 +91,8 @@ class DialogueManager:
         self._context = context
         self._journal = journal
         self._post = post
-        self._system = Message(Role.SYSTEM, system_prompt)
+        self._system = Message(Role.SYSTEM, locale.system_prompt)
+        self._prompts = locale.prompts
         self._mask = mask
         self._certain = certain
         self._evidence = evidence
@@ -111,7 +112,7 @@ class DialogueManager:
         for number in range(1, rounds_at_most + 1):
             request = LlmRequest(
                 messages=tuple(messages),
-                tools=() if number == rounds_at_most else self._services.tools.definitions(),
+                tools=() if number == rounds_at_most else self._services.tools.definitions(self._context.tools),
                 locale=self._context.locale,
                 open_question=command.open_question,
                 verified=command.verified,
@@ -135,7 +136,7 @@ class DialogueManager:
                 kinds = tuple(dict.fromkeys(claim.kind for claim in written.withheld))
                 self._post(SegmentWithheld(command.reply_id, kinds, again))
                 if not again:
-                    yield resolve_locale(self._context.locale).prompts.not_certain
+                    yield self._prompts.not_certain
                     return
                 asked_again = True
                 messages.append(Message(Role.SYSTEM, _not_known(written.withheld)))
@@ -160,7 +161,7 @@ class DialogueManager:
                     segmenter = SentenceSegmenter()
                     written.text, written.calls = "", []
                     if spoken:  # a passage that was open ends here
-                        yield PASSAGE_END + resolve_locale(self._context.locale).prompts.start_again
+                        yield PASSAGE_END + self._prompts.start_again
                     continue
                 if not answered and isinstance(event, TextDelta | ToolCallRequested):
                     answered = True

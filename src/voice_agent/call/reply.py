@@ -27,6 +27,7 @@ from voice_agent.conversation.events import (
     SynthesisFinished,
     SynthesisStarted,
 )
+from voice_agent.conversation.locales import LocaleProfile
 from voice_agent.conversation.passages import PassageReader
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import Message, ReplyId
@@ -68,7 +69,7 @@ class ReplyRunner:
         playout: Playout,
         post: Callable[[Posted], None],
         *,
-        locale: str,
+        locale: LocaleProfile,
         reveal: Callable[[str], str],
     ) -> None:
         self._services = services
@@ -85,7 +86,7 @@ class ReplyRunner:
         reply itself."""
         if self._speaking or not self._playout.is_silent(reply_id):
             return
-        pcm = self._services.synthesizer.prepared(text, locale=self._locale)
+        pcm = self._services.synthesizer.prepared(text, locale=self._locale.tag, voice=self._locale.voice)
         if pcm:
             self._post(FillerSpoken(reply_id, self._spoken, text, len(pcm) / (SPEAK_RATE_HZ * 2)))
             self._playout.fill(reply_id, pcm)
@@ -158,7 +159,9 @@ class ReplyRunner:
     async def _synthesize(self, reply_id: ReplyId, index: int, text: str) -> float:
         """Speaks one segment; gives its duration in seconds."""
         byte_count = 0
-        stream = self._services.synthesizer.synthesize(self._reveal(text), locale=self._locale, report=self._switched)
+        stream = self._services.synthesizer.synthesize(
+            self._reveal(text), locale=self._locale.tag, voice=self._locale.voice, report=self._switched
+        )
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 if not byte_count:

@@ -26,6 +26,7 @@ from voice_agent.call.reply import ReplyRunner
 from voice_agent.call.services import CallServices
 from voice_agent.call.tool_journal import ToolJournal
 from voice_agent.call.vault import SecretVault
+from voice_agent.conversation.agent import AgentProfile
 from voice_agent.conversation.commands import (
     CancelReply,
     CheckCode,
@@ -67,7 +68,7 @@ from voice_agent.conversation.events import (
     TurnUnderstood,
 )
 from voice_agent.conversation.grounding import EvidenceBook
-from voice_agent.conversation.locales import LocaleProfile, resolve_locale
+from voice_agent.conversation.locales import LocaleProfile
 from voice_agent.conversation.machine import CallMachine
 from voice_agent.conversation.states import CallState
 from voice_agent.errors import ProviderError, ProviderFault
@@ -82,6 +83,8 @@ from voice_agent.tools.base import ToolContext
 INBOX_EVENTS = 1000
 # A handover under way when the call ends may take this long to be recorded.
 HAND_OVER_LIMIT_S = 2.0
+
+_NO_AGENT_FILE = AgentProfile()
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -100,19 +103,22 @@ class CallSession:
         caller_id: str,
         locale: str,
         sinks: Sequence[RecordSink],
+        agent: AgentProfile = _NO_AGENT_FILE,
     ) -> None:
         self._services = services
+        self._agent = agent
         self._door = door
         self._call_id = call_id
         self._caller_id = caller_id
         self._requested_locale = locale
-        self._locale: LocaleProfile = resolve_locale(locale)
-        self._machine = CallMachine(services.settings.machine)
+        self._locale: LocaleProfile = agent.locale(locale)
+        settings = agent.machine_settings(services.settings.machine)
+        self._machine = CallMachine(settings)
         self._log = EventLog(call_id, sinks)
         self._masker = Masker()
         self._hears_draft = False
         self._vault = SecretVault(
-            secret_digits=services.settings.machine.secret_digits,
+            secret_digits=settings.secret_digits,
             mask=self._mask_heard,
             code_lengths=services.second_factor.code_lengths if services.second_factor else frozenset(),
         )
@@ -236,6 +242,7 @@ class CallSession:
                 self._locale.tag,
                 self._requested_locale,
                 self._services.clock.wall().isoformat(timespec="milliseconds"),
+                self._agent.name,
             )
         )
 
@@ -346,13 +353,20 @@ class CallSession:
         self._turn_certain = asyncio.Event()
         if not draft:
             self._turn_certain.set()
-        context = ToolContext(self._call_id, self._caller_id, self._machine.verified, self._locale.tag)
+        context = ToolContext(
+            self._call_id,
+            self._caller_id,
+            self._machine.verified,
+            self._locale.tag,
+            tools=self._agent.tools,
+            knowledge=self._agent.knowledge,
+        )
         dialogue = DialogueManager(
             self._services,
             context,
             self._journal,
             self._post_masked,
-            system_prompt=self._locale.system_prompt,
+            locale=self._locale,
             mask=self._masked,
             certain=self._turn_certain,
             evidence=self._evidence,
@@ -362,7 +376,7 @@ class CallSession:
             dialogue,
             self._playout,
             self._post_masked,
-            locale=self._locale.tag,
+            locale=self._locale,
             reveal=self._masker.reveal_all,
         )
         history: tuple[Message, ...] = self._machine.messages()

@@ -29,6 +29,8 @@ class CallPlan:
     texts: tuple[str, ...]
     caller_id: str
     locale: str
+    agent: str
+    called: str
     url: str
     local: bool
     save: Path | None
@@ -50,7 +52,11 @@ def run_call(plan: CallPlan) -> int:
 async def _call(plan: CallPlan) -> int:
     settings = load_settings()
     options = CallOptions(
-        caller_id=plan.caller_id, locale=plan.locale, token=settings.server.access_token.get_secret_value()
+        caller_id=plan.caller_id,
+        locale=plan.locale,
+        agent=plan.agent,
+        called=plan.called,
+        token=settings.server.access_token.get_secret_value(),
     )
     lines = [*_recordings(plan, options.in_rate_hz), *await _spoken(plan, options.in_rate_hz, settings)]
     if not lines:

@@ -27,6 +27,9 @@ Locale = Annotated[
     str,
     typer.Option(metavar="TAG", help="The language of the documents, as in 'es' or 'es-MX'; default: ASR_LANGUAGE's."),
 ]
+Collection = Annotated[
+    str, typer.Option(metavar="NAME", help="The collection, as agent files name it; default: CHROMA_COLLECTION.")
+]
 
 
 @kb_app.command()
@@ -39,6 +42,7 @@ def add(
         ),
     ],
     locale: Locale = "",
+    collection: Collection = "",
 ) -> None:
     """Add documents; known ones are updated where their text has changed, and removed where they are gone from a folder
     or an address."""
@@ -46,7 +50,9 @@ def add(
 
     paths = [Path(source) for source in sources if not is_url(source)]
     urls = [source for source in sources if is_url(source)]
-    report: IngestReport = _with_knowledge(lambda knowledge: knowledge.add(paths, urls, locale=locale))
+    report: IngestReport = _with_knowledge(
+        lambda knowledge: knowledge.add(paths, urls, locale=locale, collection=collection)
+    )
     out = Console()
     outcomes = {
         "added": report.added,
@@ -68,9 +74,15 @@ def search(
     query: Annotated[str, typer.Argument(help="A question, as a caller would ask it.")],
     passages: Annotated[int, typer.Option(min=1, max=50, help="How many passages to show.")] = 4,
     locale: Locale = "",
+    collection: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A collection to ask; repeatable. Default: CHROMA_COLLECTION."),
+    ] = None,
 ) -> None:
     """Show what the agent would find for a question, with all scores, and whether it would use it."""
-    hits: tuple[Hit, ...] = _with_knowledge(lambda knowledge: knowledge.hits(query, passages, locale=locale))
+    hits: tuple[Hit, ...] = _with_knowledge(
+        lambda knowledge: knowledge.hits(query, passages, locale=locale, collections=tuple(collection or ()))
+    )
     out = Console()
     confidence = hits[0].confidence if hits else 0.0
     sure = confidence >= _threshold()
@@ -143,9 +155,9 @@ def _print_evaluation(found: Evaluation, mistakes: int) -> None:
 
 
 @kb_app.command("list")
-def list_documents(locale: Locale = "") -> None:
+def list_documents(locale: Locale = "", collection: Collection = "") -> None:
     """List all documents of a language."""
-    documents = _with_knowledge(lambda knowledge: knowledge.documents(locale=locale))
+    documents = _with_knowledge(lambda knowledge: knowledge.documents(locale=locale, collection=collection))
     table = Table("source", "title", "passages")
     for document in documents:
         table.add_row(document.source, document.title, str(document.chunks))
@@ -156,12 +168,14 @@ def list_documents(locale: Locale = "") -> None:
 def remove(
     source: Annotated[str, typer.Argument(help="A document's source as 'list' shows it, or the path of its file.")],
     locale: Locale = "",
+    collection: Collection = "",
 ) -> None:
     """Remove a document."""
 
     async def both_names(knowledge: KnowledgeBase) -> int:
         path = Path(source).resolve().as_posix()  # noqa: ASYNC240
-        return await knowledge.remove(source, locale=locale) or await knowledge.remove(path, locale=locale)
+        removed = [await knowledge.remove(name, locale=locale, collection=collection) for name in (source, path)]
+        return sum(removed)
 
     count = _with_knowledge(both_names)
     if not count:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from voice_agent.cli.agents import agents_app
 from voice_agent.cli.bench import bench_app
 from voice_agent.cli.callers import callers_app
 from voice_agent.cli.kb import kb_app
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Answers calls: listens, thinks, uses tools and speaks, in real time.",
 )
+app.add_typer(agents_app, name="agent", help="Who takes calls: list, check and show agent files.")
 app.add_typer(bench_app, name="bench", help="Measure how well this installation behaves.")
 app.add_typer(callers_app, name="callers", help="Who may prove their identity: list, add, set-pin, unlock, remove.")
 app.add_typer(kb_app, name="kb", help="The knowledge base: add documents, search, list.")
@@ -50,6 +52,8 @@ def call(
     say: Annotated[list[str] | None, typer.Option(help="Text to synthesise and say; repeatable.")] = None,
     caller_id: Annotated[str, typer.Option(help="Who calls. The demo shop knows +15550100 (PIN 4271).")] = "+15550100",
     locale: Annotated[str, typer.Option(help="Language and region.")] = "en-US",
+    agent: Annotated[str, typer.Option(help="Which agent to call; default: the server's.")] = "",
+    called: Annotated[str, typer.Option(help="The number that is dialled, which may choose the agent.")] = "",
     url: Annotated[str, typer.Option(help="The running server.")] = "",
     local: Annotated[bool, typer.Option("--local", help="Start a server in this process for the call.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write what the agent said to this WAV file.")] = None,
@@ -60,7 +64,7 @@ def call(
     """
     from voice_agent.cli.call import CallPlan, run_call
 
-    plan = CallPlan(tuple(wav or ()), folder, tuple(say or ()), caller_id, locale, url, local, save)
+    plan = CallPlan(tuple(wav or ()), folder, tuple(say or ()), caller_id, locale, agent, called, url, local, save)
     raise typer.Exit(run_call(plan))
 
 

@@ -94,6 +94,7 @@ class PlatformServer(CallServer):
         settings = platform.settings.server
         app = create_http_app(
             admission=register,
+            agents=platform.agents,
             metrics=platform.metrics,
             doors={CALL_PATH: platform.gateway},
             version=__version__,

@@ -5,6 +5,7 @@ Every field's alias is the variable a user sets. A bad value stops the start wit
 
 from voice_agent.config.loading import Settings, describe, load_settings
 from voice_agent.config.platform import (
+    AgentSettings,
     IdentitySettings,
     KnowledgeSettings,
     MonitoringSettings,
@@ -26,6 +27,7 @@ from voice_agent.config.turn import TurnSettings
 
 __all__ = [
     "AdmissionSettings",
+    "AgentSettings",
     "AsrSettings",
     "CompatibleSettings",
     "DeepgramSettings",

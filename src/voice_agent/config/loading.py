@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from voice_agent.config.base import SettingsGroup
 from voice_agent.config.platform import (
+    AgentSettings,
     IdentitySettings,
     KnowledgeSettings,
     MonitoringSettings,
@@ -45,6 +46,7 @@ class Settings:
     compatible: CompatibleSettings
     local_models: LocalModelSettings
     turn: TurnSettings
+    agents: AgentSettings
     identity: IdentitySettings
     knowledge: KnowledgeSettings
     tools: ToolSettings
@@ -71,6 +73,7 @@ _GROUPS: dict[str, type[SettingsGroup]] = {
     "compatible": CompatibleSettings,
     "local_models": LocalModelSettings,
     "turn": TurnSettings,
+    "agents": AgentSettings,
     "identity": IdentitySettings,
     "knowledge": KnowledgeSettings,
     "tools": ToolSettings,

@@ -81,6 +81,22 @@ class KnowledgeSettings(SettingsGroup):
     )
 
 
+class AgentSettings(SettingsGroup):
+    """Who takes calls; see docs/agents.md."""
+
+    source: Path | None = Field(
+        None,
+        alias="AGENTS",
+        description="an agent file, or a folder of them; empty: the demo shop's, or a nameless one without demo data",
+    )
+    default: str = Field(
+        "", alias="DEFAULT_AGENT", description="the agent of calls that name none; empty: the only one, or 'default'"
+    )
+    reload_s: float = Field(
+        1.0, alias="AGENTS_RELOAD_S", ge=0, description="how often agent files are looked at for changes; 0: never"
+    )
+
+
 class ToolSettings(SettingsGroup):
     """Where tools come from beside the built-in ones, and circuit breakers around them and the PIN check."""
 

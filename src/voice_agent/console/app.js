@@ -88,6 +88,7 @@ function connect(mine) {
   mine.call = new Call({
     callerId: at("caller-id").value.trim(),
     locale: at("locale").value,
+    agent: at("agent").value,
     token: at("token").value,
   });
   mine.playback = new Playback((replyId, playedMs) => mine.call.played(replyId, playedMs));
@@ -259,11 +260,29 @@ function askForToken() {
   at("token").focus();
 }
 
-// What the server says of itself before the first call: does it want a token, can it take calls?
+// Only where there is a choice; the page says which agent answers by itself.
+function offerAgents({ agents }) {
+  at("agent").replaceChildren(
+    ...agents.map(({ name, title, locale, default: usual }) => {
+      const option = new Option(title || name, name, usual, usual);
+      option.dataset.locale = locale;
+      return option;
+    }),
+  );
+  at("agent-field").hidden = agents.length < 2;
+}
+
+function speakTheirLanguage() {
+  const { locale } = at("agent").selectedOptions[0].dataset;
+  if (locale) at("locale").value = locale;
+}
+
+// What the server says of itself before the first call: does it want a token, can it take calls, who takes them?
 async function ask() {
   try {
-    const [ready, calls] = await Promise.all([fetch("ready"), fetch("api/calls?limit=0")]);
-    if (calls.status === 401) at("token-field").hidden = false;
+    const [ready, agents] = await Promise.all([fetch("ready"), fetch("api/agents")]);
+    if (agents.status === 401) at("token-field").hidden = false;
+    else offerAgents(await agents.json());
     const { reason } = await ready.json();
     if (!session && !ready.ok) at("status").textContent = `Not ready: ${reason}`;
   } catch {
@@ -277,6 +296,7 @@ at("call-form").addEventListener("submit", (event) => {
 });
 at("without-mic").addEventListener("click", () => begin({ microphone: false }));
 at("hang-up").addEventListener("click", hangUp);
+at("agent").addEventListener("change", speakTheirLanguage);
 at("pad").firstElementChild.addEventListener("click", () => (padTouched = true));
 at("mute").addEventListener("click", () => setMuted(at("mute").getAttribute("aria-pressed") !== "true"));
 window.addEventListener("pagehide", hangUp);

@@ -5,13 +5,14 @@
 const UNSENT_LIMIT_BYTES = 64000; // two seconds
 
 export class Call extends EventTarget {
-  constructor({ callerId, locale, token }) {
+  constructor({ callerId, locale, agent, token }) {
     super();
     const url = new URL("ws/call", document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     url.searchParams.set("events", "1");
     url.searchParams.set("caller_id", callerId);
     url.searchParams.set("locale", locale);
+    if (agent) url.searchParams.set("agent", agent);
     if (token) url.searchParams.set("token", token);
     this.opened = false;
     this.socket = new WebSocket(url);

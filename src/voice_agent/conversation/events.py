@@ -39,7 +39,8 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """The door admitted a call. ``wall`` is ISO 8601 UTC, for people; ``locale`` is the resolved one."""
+    """The door admitted a call. ``wall`` is ISO 8601 UTC, for people; ``locale`` is the resolved one; ``agent`` names who
+    takes it."""
 
     name: ClassVar[str] = "call_start"
     call_id: CallId
@@ -47,6 +48,7 @@ class CallStarted:
     locale: str
     requested_locale: str
     wall: str
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

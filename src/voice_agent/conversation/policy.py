@@ -7,6 +7,7 @@ Each decision carries what it rests on: the name of a hard rule or one of our ow
 
 from __future__ import annotations
 
+from voice_agent.conversation.agent_rules import AgentRules
 from voice_agent.models import Meaning, MeaningScore, PolicyAction, PolicyDecision, PolicyReason
 
 # A life at risk goes before any refusal.
@@ -24,21 +25,34 @@ _AFTER_FAILURES: tuple[tuple[Meaning, PolicyAction, PolicyReason], ...] = (
     (Meaning.CARD_DETAILS, PolicyAction.BLOCK, PolicyReason.CARD_DETAILS),
 )
 _FAILURE_RULE = "failures_in_a_row"
+_ANY_AGENT = AgentRules()
 
 
-def decide(meanings: tuple[MeaningScore, ...], *, verified: bool, failures: int, max_failures: int) -> PolicyDecision:
-    """``failures`` counts failed turns or tools in a row; at ``max_failures`` the caller goes to a human."""
+def decide(
+    meanings: tuple[MeaningScore, ...],
+    *,
+    verified: bool,
+    failures: int,
+    max_failures: int,
+    agent: AgentRules = _ANY_AGENT,
+) -> PolicyDecision:
+    """``failures`` counts failed turns or tools in a row; at ``max_failures`` the caller goes to a human. ``agent`` may meet
+    some meanings otherwise; one that it lets pass goes on as if nothing had been found."""
     accepted = {score.meaning: score for score in meanings if score.accepted}
-    for meaning, action, reason in _FIRST:
+    for meaning, usual, reason in _FIRST:
         if meaning in accepted:
-            return _decision(action, reason, accepted[meaning])
+            action = agent.action_for(meaning, usual)
+            if action is not PolicyAction.CONTINUE:
+                return _decision(action, reason, accepted[meaning])
     if failures >= max_failures:
         return PolicyDecision(PolicyAction.ESCALATE, PolicyReason.REPEATED_FAILURES, 1.0, rule=_FAILURE_RULE)
     for meaning, action, reason in _AFTER_FAILURES:
         if meaning in accepted:
             return _decision(action, reason, accepted[meaning])
     if Meaning.NEEDS_IDENTITY in accepted and not verified:
-        return _decision(PolicyAction.AUTHENTICATE, PolicyReason.IDENTITY_REQUIRED, accepted[Meaning.NEEDS_IDENTITY])
+        action = agent.action_for(Meaning.NEEDS_IDENTITY, PolicyAction.AUTHENTICATE)
+        if action is PolicyAction.AUTHENTICATE:
+            return _decision(action, PolicyReason.IDENTITY_REQUIRED, accepted[Meaning.NEEDS_IDENTITY])
     plain = next(iter(accepted.values()), None)
     if plain is None:
         return PolicyDecision(PolicyAction.CONTINUE, PolicyReason.NONE, 1.0)

@@ -49,7 +49,7 @@ class ToneSynthesizer:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         samples = round(self._duration_s(text.strip()) * _SPEAK_HZ)
         pcm = pcm_of(_TONE_LEVEL * np.sin(2 * np.pi * TONE_HZ * np.arange(samples) / _SPEAK_HZ))
         step = max(1, round(self._chunk_s * _SPEAK_HZ)) * 2

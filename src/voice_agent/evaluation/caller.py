@@ -39,21 +39,23 @@ class CallOptions:
 
     caller_id: str = ""
     locale: str = "en-US"
+    agent: str = ""
+    called: str = ""
     events: bool = True
     in_rate_hz: int = 16_000
     out_rate_hz: int = 24_000
     token: str = ""
 
     def query(self) -> str:
-        return urlencode(
-            {
-                "caller_id": self.caller_id,
-                "locale": self.locale,
-                "events": int(self.events),
-                "in_rate": self.in_rate_hz,
-                "out_rate": self.out_rate_hz,
-            }
-        )
+        asked = {
+            "caller_id": self.caller_id,
+            "locale": self.locale,
+            "events": int(self.events),
+            "in_rate": self.in_rate_hz,
+            "out_rate": self.out_rate_hz,
+        }
+        chosen = {name: value for name, value in (("agent", self.agent), ("called", self.called)) if value}
+        return urlencode({**asked, **chosen})
 
 
 @dataclass(frozen=True, slots=True)

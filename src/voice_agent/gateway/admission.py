@@ -74,6 +74,7 @@ class CallEntry:
     ended: datetime | None = None
     outcome: str = ""
     reason: str = ""
+    agent: str = ""
 
 
 class Ticket:
@@ -89,8 +90,9 @@ class Ticket:
     def observe(self, record: LogRecord) -> None:
         entry = self.entry
         match record.entry:
-            case CallStarted(call_id=call_id, locale=locale):
-                entry.call_id, entry.locale, entry.phase = str(call_id), locale, CallPhase.ACTIVE
+            case CallStarted(call_id=call_id, locale=locale, agent=agent):
+                entry.call_id, entry.locale, entry.agent = str(call_id), locale, agent
+                entry.phase = CallPhase.ACTIVE
             case Escalate():
                 entry.phase = CallPhase.TRANSFERRING
             case EndCall(outcome=outcome, reason=reason):

@@ -15,6 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from voice_agent.agents.book import AgentBook
+from voice_agent.conversation.agent import AgentProfile
 from voice_agent.gateway.access import bearer_token, token_matches
 from voice_agent.gateway.admission import AdmissionStatus, CallEntry, CallPhase, ServerStatus
 
@@ -76,10 +78,25 @@ class CallBody(BaseModel):
     id: str = Field(description="the call id of logs and metrics; empty until the call has begun")
     state: CallPhase
     locale: str
+    agent: str = Field(description="the agent that takes the call")
     since: datetime
     ended: datetime | None
     outcome: str = Field(description="completed, escalated, error or abandoned, once the call has ended")
     reason: str = Field(description="why it ended, a short code")
+
+
+class AgentBody(BaseModel):
+    """One agent: what ``agent=`` of a call may name."""
+
+    name: str
+    title: str
+    numbers: tuple[str, ...] = Field(description="the telephone numbers it answers")
+    locale: str = Field(description="of callers who name none; empty: the server's")
+    default: bool = Field(description="whether it answers calls that name neither an agent nor a number")
+
+
+class AgentsBody(BaseModel):
+    agents: list[AgentBody]
 
 
 class CallsBody(BaseModel):
@@ -89,6 +106,7 @@ class CallsBody(BaseModel):
 def create_http_app(
     *,
     admission: Register,
+    agents: AgentBook,
     metrics: Metrics,
     doors: Mapping[str, AsgiApp],
     version: str,
@@ -107,7 +125,7 @@ def create_http_app(
     )
     app.add_middleware(SecurityHeaders)
     app.include_router(_public_router(admission, metrics))
-    app.include_router(_api_router(admission), dependencies=[Depends(require_token(access_token))])
+    app.include_router(_api_router(admission, agents), dependencies=[Depends(require_token(access_token))])
     for path, door in doors.items():
         app.router.routes.append(WebSocketRoute(path, _Door(door)))
     _add_pages(app)
@@ -158,7 +176,7 @@ def _public_router(admission: Register, metrics: Metrics) -> APIRouter:
     return router
 
 
-def _api_router(admission: Register) -> APIRouter:
+def _api_router(admission: Register, agents: AgentBook) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["calls"], responses={401: {"description": "the access token is missing"}})
 
     @router.get("/calls")
@@ -166,7 +184,22 @@ def _api_router(admission: Register) -> APIRouter:
         """Active and recent calls."""
         return CallsBody(calls=[_call_body(entry) for entry in admission.calls()[:limit]])
 
+    @router.get("/agents")
+    async def all_agents() -> AgentsBody:
+        """The agents that take calls."""
+        return AgentsBody(agents=[_agent_body(agent, agents.default) for agent in agents.all()])
+
     return router
+
+
+def _agent_body(agent: AgentProfile, default: AgentProfile) -> AgentBody:
+    return AgentBody(
+        name=agent.name,
+        title=agent.title,
+        numbers=agent.numbers,
+        locale=agent.default_locale,
+        default=agent.name == default.name,
+    )
 
 
 def _call_body(entry: CallEntry) -> CallBody:
@@ -174,6 +207,7 @@ def _call_body(entry: CallEntry) -> CallBody:
         id=entry.call_id,
         state=entry.phase,
         locale=entry.locale,
+        agent=entry.agent,
         since=entry.since,
         ended=entry.ended,
         outcome=entry.outcome,

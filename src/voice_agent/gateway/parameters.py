@@ -13,6 +13,7 @@ from voice_agent.conversation.locales import DEFAULT_LOCALE
 from voice_agent.errors import CallerError
 
 MAX_CALLER_ID_CHARACTERS = 128
+MAX_NAME_CHARACTERS = 64
 MAX_PARAMETERS = 64
 # BCP 47 tags: RFC 5646 §4.4.1 asks for room for 35 characters. Anything else cannot name a locale.
 _LOCALE = re.compile(r"[A-Za-z0-9_-]{1,35}")
@@ -21,13 +22,16 @@ _LOCALE = re.compile(r"[A-Za-z0-9_-]{1,35}")
 @dataclass(frozen=True, slots=True)
 class CallParameters:
     """What a client asks for. ``locale`` is well-formed but perhaps unknown (the call falls back and says so), or empty
-    where the client names none."""
+    where the client names none; ``agent`` and ``called`` (the number that was dialled) say who is to answer, or are empty.
+    """
 
     caller_id: str
     locale: str
     events: bool
     in_rate_hz: int
     out_rate_hz: int
+    agent: str = ""
+    called: str = ""
 
 
 def parse_query(query: str) -> dict[str, str]:
@@ -54,10 +58,19 @@ def call_parameters(query: Mapping[str, str]) -> CallParameters:
     return CallParameters(
         caller_id=caller_id.strip(),
         locale=locale if not locale or _LOCALE.fullmatch(locale) else DEFAULT_LOCALE,
+        agent=_short(query, "agent"),
+        called=_short(query, "called"),
         events=_flag(query, "events"),
         in_rate_hz=_rate(query, "in_rate", HEAR_RATE_HZ),
         out_rate_hz=_rate(query, "out_rate", SPEAK_RATE_HZ),
     )
+
+
+def _short(query: Mapping[str, str], name: str) -> str:
+    value = query.get(name, "")
+    if len(value) > MAX_NAME_CHARACTERS:
+        raise CallerError(f"{name}: {len(value)} characters given, at most {MAX_NAME_CHARACTERS} allowed")
+    return value.strip()
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:

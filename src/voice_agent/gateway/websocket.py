@@ -20,8 +20,10 @@ from typing import Any, Protocol, assert_never
 import structlog
 from starlette.datastructures import Headers
 
+from voice_agent.agents.book import AgentBook
 from voice_agent.call.door import Door, LiveCall
 from voice_agent.clock import Clock
+from voice_agent.conversation.agent import AgentProfile
 from voice_agent.conversation.commands import EndCall
 from voice_agent.conversation.machine import CallMachine, MachineSettings
 from voice_agent.errors import CallerError
@@ -69,7 +71,14 @@ class OpenCall(Protocol):
     of the call's event log, from the first one on."""
 
     def __call__(
-        self, *, door: Door, caller_id: str, locale: str, ticket: Ticket, extra_sinks: Sequence[RecordSink]
+        self,
+        *,
+        door: Door,
+        agent: AgentProfile,
+        caller_id: str,
+        locale: str,
+        ticket: Ticket,
+        extra_sinks: Sequence[RecordSink],
     ) -> LiveCall: ...
 
 
@@ -83,6 +92,7 @@ class StreamingGateway:
         open_call: OpenCall,
         clock: Clock,
         machine_settings: MachineSettings,
+        agents: AgentBook,
         access_token: str = "",
         allowed_origins: Collection[str] = (),
         busy_clip: BusyClip | None = None,
@@ -92,6 +102,7 @@ class StreamingGateway:
         self._open_call = open_call
         self._clock = clock
         self._machine_settings = machine_settings
+        self._agents = agents
         self._access_token = access_token
         self._allowed_origins = frozenset(origin.rstrip("/") for origin in allowed_origins)
         self._connections: set[_Connection] = set()
@@ -104,6 +115,7 @@ class StreamingGateway:
             await send({"type": "websocket.accept"})
             try:
                 parameters = self._checked(scope)
+                agent = self._agents.choose(parameters.agent, parameters.called)
             except CallerError as error:
                 await self._refuse(send, error.close_code, str(error))
                 return
@@ -113,7 +125,7 @@ class StreamingGateway:
                 return
             with ticket:
                 direct = scope.get("extensions", {}).get(EXTENSION)
-                await self._serve(parameters, ticket, receive, send, direct)
+                await self._serve(parameters, agent, ticket, receive, send, direct)
 
     async def shut_down(self, timeout_s: float) -> None:
         """Admits no more calls, gives those that run ``timeout_s`` to end, then hangs up the rest (close code 1001)."""
@@ -144,9 +156,15 @@ class StreamingGateway:
         await send({"type": "websocket.close", "code": BUSY, "reason": reason})
 
     async def _serve(
-        self, parameters: CallParameters, ticket: Ticket, receive: Receive, send: Send, direct: DirectFrames | None
+        self,
+        parameters: CallParameters,
+        agent: AgentProfile,
+        ticket: Ticket,
+        receive: Receive,
+        send: Send,
+        direct: DirectFrames | None,
     ) -> None:
-        connection = _Connection(parameters, receive, send, direct, self._clock, self._machine_settings)
+        connection = _Connection(parameters, agent, receive, send, direct, self._clock, self._machine_settings)
         self._connections.add(connection)
         try:
             await connection.run(self._open_call, ticket)
@@ -160,6 +178,7 @@ class _Connection:
     def __init__(
         self,
         parameters: CallParameters,
+        agent: AgentProfile,
         receive: Receive,
         send: Send,
         direct: DirectFrames | None,
@@ -167,12 +186,14 @@ class _Connection:
         machine_settings: MachineSettings,
     ) -> None:
         self._parameters = parameters
+        self._agent = agent
         self._receive = receive
         self._send = send
         self._direct = direct
         self._clock = clock
         rates = {"in_rate_hz": parameters.in_rate_hz, "out_rate_hz": parameters.out_rate_hz}
-        self._fold = WireFold(machine=CallMachine(machine_settings), **rates) if parameters.events else None
+        machine = CallMachine(agent.machine_settings(machine_settings))
+        self._fold = WireFold(machine=machine, **rates) if parameters.events else None
         self._outbox = Outbox(
             send,
             out_rate_hz=parameters.out_rate_hz,
@@ -196,6 +217,7 @@ class _Connection:
         try:
             self._call = open_call(
                 door=self._outbox,
+                agent=self._agent,
                 caller_id=self._parameters.caller_id,
                 locale=self._parameters.locale,
                 ticket=ticket,

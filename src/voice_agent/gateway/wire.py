@@ -139,7 +139,7 @@ class WireFold:
         match event:
             case CallStarted():
                 who = {"call_id": event.call_id, "caller_id": event.caller_id, "locale": event.locale}
-                return [{"type": "session", **who, **self._rates}]
+                return [{"type": "session", **who, "agent": event.agent, **self._rates}]
             case TranscriptPartial() | TranscriptFinal():
                 return self._transcript(event)
             case ToolStarted():

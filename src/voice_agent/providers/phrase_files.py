@@ -1,9 +1,9 @@
 """Audio of fixed phrases on disk, so that a restart neither waits for nor pays the vendor again.
 
 One file a phrase: a header (magic, length, BLAKE2b checksum) and 16-bit mono PCM. The name is a hash of everything that
-makes the audio what it is: the voice, the locale, the text. A file is written beside its place and renamed, so that a reader
-sees all of it or nothing, whichever process wrote it. Phrases used longest ago are thrown away first. Whatever the disk does
-costs a line in the log and nothing else.
+makes the audio what it is: provider and settings, the voice, the locale, the text. A file is written beside its place and
+renamed, so that a reader sees all of it or nothing, whichever process wrote it. Phrases used longest ago are thrown away
+first. Whatever the disk does costs a line in the log and nothing else.
 """
 
 from __future__ import annotations
@@ -31,17 +31,18 @@ log = structlog.get_logger(__name__)
 
 
 class PhraseFiles:
-    """The phrases of one ``voice`` (any text that tells it from others); other voices' files in ``folder`` count for
-    ``max_bytes`` too. Every method blocks on the disk: call it in a thread. None raises."""
+    """The phrases of one ``speaker`` (any text that tells a provider and its settings from others); others' files in
+    ``folder`` count for ``max_bytes`` too. ``voice`` is the name of one it has, empty for its usual one. Every method blocks
+    on the disk: call it in a thread. None raises."""
 
-    def __init__(self, folder: Path, voice: str, max_bytes: int) -> None:
+    def __init__(self, folder: Path, speaker: str, max_bytes: int) -> None:
         self._folder = folder
-        self._voice = voice
+        self._speaker = speaker
         self._max_bytes = max_bytes
 
-    def read(self, text: str, locale: str) -> bytes | None:
+    def read(self, text: str, locale: str, voice: str = "") -> bytes | None:
         """The audio, or ``None`` where there is none that is whole; a damaged file is removed."""
-        path = self._path(text, locale)
+        path = self._path(text, locale, voice)
         try:
             content = path.read_bytes()
             pcm = _checked(content)
@@ -58,12 +59,12 @@ class PhraseFiles:
             return None
         return pcm
 
-    def write(self, text: str, locale: str, pcm: bytes) -> None:
+    def write(self, text: str, locale: str, pcm: bytes, voice: str = "") -> None:
         """Keeps the audio, and makes room for it. Nothing is written for audio that alone is larger than the bound."""
         content = _HEADER.pack(_MAGIC, len(pcm), _digest(pcm)) + pcm
         if len(content) > self._max_bytes:
             return
-        path = self._path(text, locale)
+        path = self._path(text, locale, voice)
         unfinished = ""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -78,8 +79,8 @@ class PhraseFiles:
                 with suppress(OSError):
                     os.unlink(unfinished)
 
-    def _path(self, text: str, locale: str) -> Path:
-        key = json.dumps([self._voice, locale, text]).encode()
+    def _path(self, text: str, locale: str, voice: str) -> Path:
+        key = json.dumps([self._speaker, voice, locale, text]).encode()
         return self._folder / (hashlib.blake2b(key, digest_size=20).hexdigest() + _SUFFIX)
 
     def _make_room(self, size_bytes: int) -> None:

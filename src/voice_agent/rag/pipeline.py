@@ -1,12 +1,10 @@
 """The knowledge base: documents in, evidence with a calibrated confidence out.
 
-A passage's vector is the mean of two embeddings, one with the document's title before the text and one with the
-section's heading alone: the title tells what the text is about, but in a long prefix it blurs what this passage adds.
-A question that the document lists for the passage has a vector too, between its own and the passage's, so that a question
-leads to its answer without drawing in whatever sounds like it. Embeddings and words are searched together
-(``hybrid.py``). A question is answerable if the best passage's calibrated confidence reaches the threshold.
+Passages and the questions that documents list for them have vectors (``vectors.py``); vectors and words are searched
+together (``hybrid.py``). A question is answerable if the best passage's calibrated confidence reaches the threshold.
 
-Each language has a collection of its own; what it does not answer is looked up in the default language's.
+A collection is kept apart by language; what a language's part does not answer is looked up in the default language's.
+Asked of several collections, the one that is surest answers.
 
 Collections are served by one thread; documents are read and embedded by another, and questions are embedded by the
 embedder's own pool, so a long ingestion does not keep questions waiting.
@@ -15,49 +13,39 @@ embedder's own pool, so a long ingestion does not keep questions waiting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from voice_agent.config import KnowledgeSettings
-from voice_agent.conversation.locales import DEFAULT_LOCALE
+from voice_agent.conversation.locales import DEFAULT_LOCALE, LOCALES
 from voice_agent.errors import ConfigError, StoreError
 from voice_agent.models import KnowledgeAnswer, Passage
 from voice_agent.rag.calibration import CALIBRATIONS, Calibration
 from voice_agent.rag.chroma import ChromaStore, changes_file
-from voice_agent.rag.chunking import Chunk
 from voice_agent.rag.fetch import AllowedHosts, Fetcher, GoneError
-from voice_agent.rag.hybrid import Hit, HybridIndex, StoredDocument, StoredPassage
+from voice_agent.rag.hybrid import Hit, HybridIndex, StoredDocument
 from voice_agent.rag.ingest import Document, find_documents, read_document
+from voice_agent.rag.vectors import Embed, embed_document
 
 CHROMA_FOLDER = "chroma"
 PASSAGES = 4
 
-# Of the question in its vector; the rest is its passage. Found on the labelled questions that also fit the calibration;
-# results change little around it.
-_QUESTION_SHARE = 0.8
-
 #: A spoken question has a few dozen words; the model reads no more than the first 256 tokens anyway.
 _QUERY_MAX_CHARS = 1000
+
+_LANGUAGES = tuple(dict.fromkeys(tag.partition("-")[0] for tag in LOCALES))
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-
-class Embed(Protocol):
-    """Unit-length rows, one per text: ``embed`` off the event loop, ``embed_now`` on the calling thread."""
-
-    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
-
-    def embed_now(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +67,16 @@ class IndexedDocument:
     chunks: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One language's part of a collection."""
+
+    collection: str
+    language: str
+
+
 class _Shelf:
-    """One language's collection: on disk, and in memory for searching. Used in the knowledge thread only."""
+    """The documents of one place: on disk, and in memory for searching. Used in the knowledge thread only."""
 
     def __init__(self, folder: Path, collection: str, model: str, calibration: Calibration) -> None:
         self.store = ChromaStore(folder, collection, model)
@@ -105,7 +101,8 @@ class _Shelf:
 class KnowledgeBase:
     """The open collections. Made by ``open_knowledge``; shared by the process.
 
-    ``locale`` (a tag such as "es-MX") chooses the collection by its language; without it, the default language's.
+    ``locale`` (a tag such as "es-MX") chooses the part by its language; without it, the default language's. ``collection``
+    is the configured one unless another is named.
     """
 
     def __init__(
@@ -123,36 +120,43 @@ class KnowledgeBase:
         self._calibration = calibration
         self._fetcher = fetcher
         self._default = _language(default_locale)
-        self._shelves: dict[str, _Shelf] = {}
+        self._shelves: dict[_Place, _Shelf] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="knowledge")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="knowledge-ingest")
 
     async def open(self) -> None:
-        """Opens the default language's collection. Raises ``ConfigError``."""
-        await self._in_thread(self._shelf, self._default)
+        """Opens the configured collection in the default language. Raises ``ConfigError``."""
+        await self._in_thread(self._shelf, self._place())
 
     def close(self) -> None:
         for thread in (self._thread, self._reader):
             thread.shutdown(wait=False, cancel_futures=True)
 
-    async def search(self, query: str, k: int = PASSAGES, *, locale: str = "") -> KnowledgeAnswer:
+    async def search(
+        self, query: str, k: int = PASSAGES, *, locale: str = "", collections: tuple[str, ...] = ()
+    ) -> KnowledgeAnswer:
         """The best passages for a question. Cancellation is safe. Raises ``StoreError`` and the embedder's errors."""
         passages = tuple(
             Passage(_spoken_title(hit), hit.text, hit.source, hit.confidence)
-            for hit in await self.hits(query, k, locale=locale)
+            for hit in await self.hits(query, k, locale=locale, collections=collections)
         )
         confidence = passages[0].score if passages else 0.0
         return KnowledgeAnswer(confidence >= self._settings.confidence_threshold, confidence, passages)
 
-    async def hits(self, query: str, k: int = PASSAGES, *, locale: str = "") -> tuple[Hit, ...]:
+    async def hits(
+        self, query: str, k: int = PASSAGES, *, locale: str = "", collections: tuple[str, ...] = ()
+    ) -> tuple[Hit, ...]:
         """Like ``search``, with the scores of either index."""
         words = " ".join(query.split())[:_QUERY_MAX_CHARS]
         if not words:
             return ()
         vector = (await self._embedder.embed([words]))[0]
-        return await self._in_thread(self._hits, words, vector, k, self._language_of(locale))
+        places = [self._place(locale, collection) for collection in collections or (self._settings.collection,)]
+        return await self._in_thread(self._hits, words, vector, k, places)
 
-    async def add(self, paths: Iterable[Path], urls: Iterable[str] = (), *, locale: str = "") -> IngestReport:
+    async def add(
+        self, paths: Iterable[Path], urls: Iterable[str] = (), *, locale: str = "", collection: str = ""
+    ) -> IngestReport:
         """Reads files, folders and web addresses, stores what is new or changed, and removes what has vanished: documents
         that came from one of the folders and are no longer in it, and addresses that no longer exist.
 
@@ -161,7 +165,7 @@ class KnowledgeBase:
         """
         targets = tuple(paths)
         files = await self._reading(find_documents, targets)
-        intake = await self._intake(locale)
+        intake = await self._intake(self._place(locale, collection))
         for path in files:
             await intake.file(path, path.as_posix())
         for url in urls:
@@ -175,27 +179,26 @@ class KnowledgeBase:
 
     async def store(self, files: Iterable[tuple[Path, str]], *, locale: str = "") -> IngestReport:
         """Like ``add``, for single files under chosen source names."""
-        intake = await self._intake(locale)
+        intake = await self._intake(self._place(locale))
         for path, source in files:
             await intake.file(path, source)
         return intake.report()
 
-    async def remove(self, source: str, *, locale: str = "") -> int:
+    async def remove(self, source: str, *, locale: str = "", collection: str = "") -> int:
         """Deletes a document; gives the number of its passages (0: there was none). Raises ``StoreError``."""
-        passages = {document.source: document.chunks for document in await self.documents(locale=locale)}
-        if source not in passages:
-            return 0
-        await self._in_thread(self._remove, source, self._language_of(locale))
-        return passages[source]
+        return await self._in_thread(self._remove, source, self._place(locale, collection))
 
-    async def documents(self, *, locale: str = "") -> tuple[IndexedDocument, ...]:
+    async def documents(self, *, locale: str = "", collection: str = "") -> tuple[IndexedDocument, ...]:
         """All documents of a language, by source."""
-        return await self._in_thread(self._documents, self._language_of(locale))
+        return await self._in_thread(self._documents, self._place(locale, collection))
 
-    async def put(self, document: Document, *, locale: str = "") -> None:
+    async def put(self, document: Document, *, locale: str = "", collection: str = "") -> None:
         """Embeds and stores one document. Raises ``StoreError`` and the embedder's errors."""
-        stored = await self._reading(embed_document, self._embedder, document)
-        await self._in_thread(self._replace, stored, self._language_of(locale))
+        await self._put(document, self._place(locale, collection))
+
+    async def has(self, collection: str) -> bool:
+        """Whether there is such a collection, in whatever language."""
+        return await self._in_thread(self._has, collection)
 
     async def fetch(self, url: str) -> Document:
         """The document at a web address, see ``Fetcher.read``."""
@@ -205,53 +208,75 @@ class KnowledgeBase:
         """The document in a file, see ``read_document``."""
         return await self._reading(read_document, path, source)
 
-    async def _intake(self, locale: str) -> _Intake:
-        known = await self.documents(locale=locale)
-        return _Intake(self, locale, {document.source: document.digest for document in known})
+    async def _put(self, document: Document, place: _Place) -> None:
+        stored = await self._reading(embed_document, self._embedder, document)
+        await self._in_thread(self._replace, stored, place)
 
-    def _language_of(self, locale: str) -> str:
-        return _language(locale) or self._default
+    async def _intake(self, place: _Place) -> _Intake:
+        known = await self._in_thread(self._documents, place)
 
-    def _name(self, language: str) -> str:
-        return self._settings.collection if language == self._default else f"{self._settings.collection}-{language}"
+        async def put(document: Document) -> None:
+            await self._put(document, place)
 
-    def _shelf(self, language: str) -> _Shelf:
-        if language not in self._shelves:
-            name = self._name(language)
-            self._shelves[language] = _Shelf(self._folder, name, self._settings.embedding_model, self._calibration)
-        return self._shelves[language]
+        async def remove(source: str) -> None:
+            await self._in_thread(self._remove, source, place)
 
-    def _filled(self, language: str) -> bool:
-        """Whether a language has a collection; one is not made by asking."""
-        known = language in self._shelves or language == self._default
-        return known or changes_file(self._folder, self._name(language)).exists()
+        return _Intake(self, put, remove, {document.source: document.digest for document in known})
 
-    def _hits(self, query: str, vector: NDArray[np.float32], k: int, language: str) -> tuple[Hit, ...]:
-        own: tuple[Hit, ...] = ()
-        if language != self._default and self._filled(language):
-            own = self._shelf(language).index().search(query, vector, k)
-            if own and own[0].confidence >= self._settings.confidence_threshold:
-                return own
-        default = self._shelf(self._default).index().search(query, vector, k)
-        return max(own, default, key=lambda hits: hits[0].confidence if hits else -1.0)
+    def _place(self, locale: str = "", collection: str = "") -> _Place:
+        return _Place(collection or self._settings.collection, _language(locale) or self._default)
 
-    def _documents(self, language: str) -> tuple[IndexedDocument, ...]:
-        if not self._filled(language):
+    def _name(self, place: _Place) -> str:
+        return place.collection if place.language == self._default else f"{place.collection}-{place.language}"
+
+    def _shelf(self, place: _Place) -> _Shelf:
+        if place not in self._shelves:
+            name = self._name(place)
+            self._shelves[place] = _Shelf(self._folder, name, self._settings.embedding_model, self._calibration)
+        return self._shelves[place]
+
+    def _filled(self, place: _Place) -> bool:
+        """Whether there is something in a place; it is not made by asking."""
+        known = place in self._shelves or place == self._place()
+        return known or changes_file(self._folder, self._name(place)).exists()
+
+    def _has(self, collection: str) -> bool:
+        return any(self._filled(_Place(collection, language)) for language in (self._default, *_LANGUAGES))
+
+    def _hits(self, query: str, vector: NDArray[np.float32], k: int, places: Sequence[_Place]) -> tuple[Hit, ...]:
+        found = [self._hits_of(query, vector, k, place) for place in places]
+        return max(found, key=_confidence)
+
+    def _hits_of(self, query: str, vector: NDArray[np.float32], k: int, place: _Place) -> tuple[Hit, ...]:
+        own = self._hits_in(query, vector, k, place)
+        if place.language == self._default or _confidence(own) >= self._settings.confidence_threshold:
+            return own
+        return max(own, self._hits_in(query, vector, k, _Place(place.collection, self._default)), key=_confidence)
+
+    def _hits_in(self, query: str, vector: NDArray[np.float32], k: int, place: _Place) -> tuple[Hit, ...]:
+        return self._shelf(place).index().search(query, vector, k) if self._filled(place) else ()
+
+    def _documents(self, place: _Place) -> tuple[IndexedDocument, ...]:
+        if not self._filled(place):
             return ()
         return tuple(
             IndexedDocument(document.source, document.title, document.digest, len(document.passages))
-            for document in self._shelf(language).index().documents()
+            for document in self._shelf(place).index().documents()
         )
 
-    def _replace(self, document: StoredDocument, language: str) -> None:
-        shelf = self._shelf(language)
+    def _replace(self, document: StoredDocument, place: _Place) -> None:
+        shelf = self._shelf(place)
         shelf.store.replace(document)
         shelf.index()  # now, rather than while a caller waits
 
-    def _remove(self, source: str, language: str) -> None:
-        shelf = self._shelf(language)
+    def _remove(self, source: str, place: _Place) -> int:
+        passages = {document.source: document.chunks for document in self._documents(place)}
+        if source not in passages:
+            return 0
+        shelf = self._shelf(place)
         shelf.store.remove(source)
         shelf.index()
+        return passages[source]
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
@@ -261,12 +286,19 @@ class KnowledgeBase:
 
 
 class _Intake:
-    """One ingestion: what is known, and what became of each source."""
+    """One ingestion into one place: what is known there, and what became of each source."""
 
-    def __init__(self, knowledge: KnowledgeBase, locale: str, digests: dict[str, str]) -> None:
+    def __init__(
+        self,
+        knowledge: KnowledgeBase,
+        put: Callable[[Document], Awaitable[None]],
+        remove: Callable[[str], Awaitable[None]],
+        digests: dict[str, str],
+    ) -> None:
         self.digests = digests
         self._knowledge = knowledge
-        self._locale = locale
+        self._put = put
+        self._remove = remove
         self._outcome: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": [], "removed": []}
         self._failed: list[tuple[str, str]] = []
 
@@ -292,7 +324,7 @@ class _Intake:
             await self._keep(document)
 
     async def vanished(self, source: str) -> None:
-        await self._knowledge.remove(source, locale=self._locale)
+        await self._remove(source)
         self._outcome["removed"].append(source)
 
     def report(self) -> IngestReport:
@@ -305,7 +337,7 @@ class _Intake:
         if known == document.digest:
             self._outcome["unchanged"].append(document.source)
             return
-        await self._knowledge.put(document, locale=self._locale)
+        await self._put(document)
         self.digests[document.source] = document.digest
         self._outcome["added" if known is None else "updated"].append(document.source)
 
@@ -333,54 +365,13 @@ async def open_knowledge(
         knowledge.close()
 
 
+def _confidence(hits: tuple[Hit, ...]) -> float:
+    return hits[0].confidence if hits else -1.0
+
+
 def _language(locale: str) -> str:
     return locale.replace("_", "-").split("-")[0].lower()
 
 
 def _spoken_title(hit: Hit) -> str:
     return f"{hit.title}: {hit.heading}" if hit.heading else hit.title
-
-
-def passage_texts(chunk: Chunk) -> tuple[str, str]:
-    """The two texts whose embeddings make a passage's vector."""
-    full = ". ".join(part for part in (chunk.title, chunk.heading, chunk.text) if part)
-    return full, f"{chunk.heading or chunk.title}. {chunk.text}"
-
-
-def embed_document(embedder: Embed, document: Document) -> StoredDocument:
-    """The document with all its vectors; about a millisecond for each text, on the calling thread."""
-    chunks = document.chunks
-    vectors = embed_passages(embedder, chunks)
-    asked = embed_questions(embedder, chunks, vectors)
-    unanswered = [embedder.embed_now(chunk.unanswered) if chunk.unanswered else vectors[:0] for chunk in chunks]
-    passages = tuple(
-        StoredPassage(chunk.heading, chunk.text, vector, chunk.asked, tuple(questions), chunk.unanswered, tuple(rivals))
-        for chunk, vector, questions, rivals in zip(chunks, vectors, asked, unanswered, strict=True)
-    )
-    return StoredDocument(document.source, document.title, document.digest, passages)
-
-
-def embed_passages(embedder: Embed, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
-    """One unit-length row per passage."""
-    rows = embedder.embed_now([text for chunk in chunks for text in passage_texts(chunk)])
-    return _unit(rows.reshape(len(chunks), 2, -1).mean(axis=1))
-
-
-def embed_questions(
-    embedder: Embed, chunks: Sequence[Chunk], passages: NDArray[np.float32]
-) -> list[NDArray[np.float32]]:
-    """For each passage a matrix of unit-length rows, one for each question that the document lists for it."""
-    texts = [question for chunk in chunks for question in chunk.asked]
-    if not texts:
-        return [passages[:0] for _ in chunks]
-    rows = embedder.embed_now(texts)
-    ends = np.cumsum([len(chunk.asked) for chunk in chunks]).tolist()
-    return [
-        _unit(_QUESTION_SHARE * rows[start:end] + (1 - _QUESTION_SHARE) * passage)
-        for start, end, passage in zip([0, *ends[:-1]], ends, passages, strict=True)
-    ]
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit

@@ -81,6 +81,8 @@ def packet_json(packet: ContextPacket) -> dict[str, Any]:
         "verified": packet.verified,
         "locale": packet.locale,
         "reason": packet.reason.value,
+        "agent": packet.agent,
+        "target": {"name": packet.target.name, "address": packet.target.address} if packet.target else None,
         "summary": packet.summary,
         "transcript": [{"speaker": speaker, "text": text} for speaker, text in packet.transcript],
         "tool_results": [_result_json(result) for result in packet.tool_results],

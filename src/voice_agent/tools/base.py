@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from voice_agent.models import CallId
+from voice_agent.models import ALL_TOOLS, CallId, ToolScope
 
 #: Marks tools whose arguments hold a secret: nothing about a call but its outcome may be written anywhere.
 SENSITIVE_TAG = "sensitive"
@@ -20,13 +20,19 @@ class IdentityLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """Who is asking. Injected by the call, never taken from a model's arguments."""
+    """Who is asking. Injected by the call, never taken from a model's arguments.
+
+    ``tools`` are those that the call's agent has, ``knowledge`` the collections that it answers from (empty: the server's
+    own).
+    """
 
     call_id: CallId
     caller_id: str
     verified: bool
     locale: str
     idempotency_key: str = ""
+    tools: ToolScope = ALL_TOOLS
+    knowledge: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from voice_agent.tools.base import Tool, ToolAnswer, ToolContext
 
 
 class KnowledgeSearch(Protocol):
-    async def search(self, query: str, *, locale: str) -> KnowledgeAnswer:
-        """The best passages for a question, in the language of ``locale``. Raises a ``VoiceAgentError`` if the knowledge
-        base cannot be asked."""
+    async def search(self, query: str, *, locale: str, collections: tuple[str, ...] = ()) -> KnowledgeAnswer:
+        """The best passages for a question, in the language of ``locale``; ``collections`` empty: the server's own. Raises
+        a ``VoiceAgentError`` if the knowledge base cannot be asked."""
         ...
 
 
@@ -20,12 +20,13 @@ def knowledge_tool(knowledge: KnowledgeSearch) -> Tool:
     """``knowledge_base {query}`` → ``{"answerable", "confidence", "passages": [{title, text, source, score}]}``.
 
     A question the documents do not answer is still a result (``answerable`` is false), not a business error: the model
-    is to say that it does not know. The call's locale chooses the documents' language. The sources stand in the call's
-    log with the result.
+    is to say that it does not know. The call's locale chooses the documents' language, its agent their collections. The
+    sources stand in the call's log with the result.
     """
 
     async def handle(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
-        answer = await knowledge.search(arguments["query"], locale=context.locale)
+        query: str = arguments["query"]
+        answer = await knowledge.search(query, locale=context.locale, collections=context.knowledge)
         passages = [
             {"title": p.title, "text": p.text, "source": p.source, "score": round(p.score, 3)} for p in answer.passages
         ]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voice_agent.errors import ConfigError
+from voice_agent.models import ToolScope
 from voice_agent.providers.llm.base import ToolDefinition
 from voice_agent.tools.base import Tool
 
@@ -82,11 +83,13 @@ class ToolRegistry:
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
 
-    def definitions(self) -> tuple[ToolDefinition, ...]:
-        """The tools a language model may call, as it sees them."""
-        return tuple(
-            ToolDefinition(tool.name, tool.description, tool.parameters) for tool in self if tool.model_callable
-        )
+    def offered(self, scope: ToolScope) -> tuple[Tool, ...]:
+        """The tools that the language model of an agent may call."""
+        return tuple(tool for tool in self if tool.model_callable and tool.name in scope)
+
+    def definitions(self, scope: ToolScope) -> tuple[ToolDefinition, ...]:
+        """``offered``, as a model sees them."""
+        return tuple(ToolDefinition(tool.name, tool.description, tool.parameters) for tool in self.offered(scope))
 
     def problems(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, ...]:
         """What is wrong with arguments of a registered tool, in words a language model can act on; empty if nothing.

@@ -1,11 +1,11 @@
 """Runs tool calls: the one place where a tool's declaration is enforced, whatever a language model asks for.
 
-Every call gets exactly one ``ToolResult``; nothing but cancellation leaves ``run``. In this order: the tool must exist
-and be callable by the asker, the caller's identity must suffice, the arguments must fit the schema, the caller must
-have agreed where the tool asks for that, fewer than ``at_once`` calls of the tool must be under way (others wait, up to
-half the tool's time budget), and its circuit breaker must admit the call. Then the handler runs inside what is left of the
-budget; reads are tried again after an exponential backoff with full jitter while the budget lasts, writes never. A
-business answer ("no such order") is a success for the breaker. Who the caller is comes from ``ToolContext`` only.
+Every call gets exactly one ``ToolResult``; nothing but cancellation leaves ``run``. In this order: the tool must exist,
+be one of the agent's and callable by the asker, the caller's identity must suffice, the arguments must fit the schema, the
+caller must have agreed where the tool asks for that, fewer than ``at_once`` calls of the tool must be under way (others
+wait, up to half the tool's time budget), and its circuit breaker must admit the call. Then the handler runs inside what is
+left of the budget; reads are tried again after an exponential backoff with full jitter while the budget lasts, writes never.
+A business answer ("no such order") is a success for the breaker. Who the caller is comes from ``ToolContext`` only.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class ToolRouter:
 
     async def _run(self, call: ToolCall, context: ToolContext, by_model: bool, confirmed: bool) -> ToolResult:
         tool = self._registry.find(call.name)
-        if tool is None or (by_model and not tool.model_callable):
-            known = ", ".join(t.name for t in self._registry if t.model_callable)
+        if tool is None or call.name not in context.tools or (by_model and not tool.model_callable):
+            known = ", ".join(offered.name for offered in self._registry.offered(context.tools))
             return _refused(call, ToolStatus.DENIED, "unknown_tool", f"There is no such tool. Tools: {known}.")
         if tool.identity is IdentityLevel.VERIFIED and not context.verified:
             message = "The caller's identity must be verified with the PIN first."

@@ -19,6 +19,7 @@ import structlog
 
 from voice_agent.clock import Clock
 from voice_agent.config import IdentitySettings, ToolSettings
+from voice_agent.conversation.agent_rules import for_locale
 from voice_agent.conversation.spoken_forms.digits import located_runs
 from voice_agent.errors import ConfigError, StoreError
 from voice_agent.models import SecretOutcome
@@ -41,15 +42,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FactorChallenge:
-    """The caller must give a code of ``digits`` digits, 4 to 8. ``sentences``, by language ("en"), may say where it is found
-    ("I have sent it to your phone."); it is spoken before our own question for the code."""
+    """The caller must give a code of ``digits`` digits, 4 to 8. ``sentences``, by language ("en") or tag, may say where it is
+    found ("I have sent it to your phone."); it is spoken before our own question for the code."""
 
     digits: int
     sentences: Mapping[str, str] = field(default_factory=dict)
 
     def sentence(self, locale: str) -> str:
         """The sentence in the language of a locale tag; empty where there is none that can be said to anybody."""
-        found = self.sentences.get(locale.split("-", maxsplit=1)[0].lower(), "")
+        found = for_locale(self.sentences, locale) or ""
         tells = any(len(run.digits) >= _TELLING_DIGITS for run in located_runs(found))
         return "" if tells or len(found) > _SENTENCE_CHARS else found
 

@@ -20,10 +20,11 @@ class Handover(Protocol):
 
 
 def transfer_tool() -> Tool:
-    """``transfer_to_human {reason, summary?}`` → ``{"accepted": true}``. Works for everybody, verified or not."""
+    """``transfer_to_human {reason, summary?, target?}`` → ``{"accepted": true, "target"}``. Works for everybody, verified or
+    not. ``target`` is one of those that the agent's system prompt names; any other goes where handovers usually go."""
 
     async def handle(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
-        return ToolAnswer({"accepted": True})
+        return ToolAnswer({"accepted": True, "target": arguments.get("target", "")})
 
     return Tool(
         name="transfer_to_human",
@@ -33,6 +34,11 @@ def transfer_tool() -> Tool:
             "properties": {
                 "reason": {"type": "string", "maxLength": 200, "description": "Why, in a few words."},
                 "summary": {"type": "string", "maxLength": 2000, "description": "What the human should know."},
+                "target": {
+                    "type": "string",
+                    "maxLength": 40,
+                    "description": "Where to, if your instructions name several desks; leave it out otherwise.",
+                },
             },
             "required": ["reason"],
             "additionalProperties": False,

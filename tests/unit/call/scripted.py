@@ -15,6 +15,7 @@ from voice_agent.call.services import CallServices, CallSettings
 from voice_agent.call.session import CallSession
 from voice_agent.clock import LoopClock
 from voice_agent.config import IdentitySettings, ToolSettings
+from voice_agent.conversation.agent import AgentProfile
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import (
@@ -66,6 +67,8 @@ class World:
     handover_delay_s: float = 0.0
     asr_fault: ProviderError | None = None
     requests: list[LlmRequest] = field(default_factory=list)
+    voices: set[str] = field(default_factory=set)
+    hints: tuple[str, ...] = ()
     packets: list[ContextPacket] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     open_streams: int = 0
@@ -126,6 +129,7 @@ class Recognizers:
         """Nothing to load."""
 
     def open(self, *, locale: str, hints: tuple[str, ...]):  # type: ignore[no-untyped-def]
+        self._world.hints = hints
         return self._world.open_recognizer()
 
 
@@ -202,8 +206,9 @@ class Synthesizer:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         world = self._world
+        world.voices.add(voice)
         world.open_streams += 1
         try:
             await asyncio.sleep(world.speech_delay_s)
@@ -293,7 +298,14 @@ def broken(category: ProviderFault = ProviderFault.NETWORK) -> ProviderError:
 class Caller:
     """One call at a session, driven like a door drives it."""
 
-    def __init__(self, world: World, *tools: Tool, settings: CallSettings | None = None, locale: str = "en-US") -> None:
+    def __init__(
+        self,
+        world: World,
+        *tools: Tool,
+        settings: CallSettings | None = None,
+        agent: AgentProfile | None = None,
+        locale: str = "en-US",
+    ) -> None:
         self.world = world
         self.tries = Tries()
         self.door = Door()
@@ -316,7 +328,13 @@ class Caller:
             second_factor=self._factor(clock),
         )
         self.session = CallSession(
-            services, self.door, call_id=CallId("c1"), caller_id="+1555", locale=locale, sinks=[self.records.append]
+            services,
+            self.door,
+            call_id=CallId("c1"),
+            caller_id="+1555",
+            locale=locale,
+            sinks=[self.records.append],
+            agent=agent or AgentProfile(),
         )
         self.running = asyncio.create_task(self.session.run(), name="the-call")
 

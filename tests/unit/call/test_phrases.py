@@ -33,7 +33,7 @@ class Voice:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         self.asked.append(text)
         if self.away:
             raise ProviderError("away", category=ProviderFault.NETWORK, retryable=False)
@@ -52,7 +52,7 @@ def play(
 ) -> None:
     async def main() -> None:
         cache = cache_of(*voices)
-        phrases = FixedPhrases(cache, language)
+        phrases = FixedPhrases(cache, resolve_locale(language))
         keeping = asyncio.create_task(phrases.keep_ready())
         await scene(phrases, cache)
         keeping.cancel()
@@ -80,8 +80,8 @@ def test_a_call_in_another_language_makes_its_reserve_ready() -> None:
     async def scene(phrases: FixedPhrases, cache: CachingSynthesizer) -> None:
         await asyncio.sleep(1)
         assert not any(cache.holds(text, locale="es-ES") for text in RESERVE)
-        phrases.want("es-ES")
-        phrases.want("es-ES")
+        phrases.want(resolve_locale("es-ES"))
+        phrases.want(resolve_locale("es-ES"))
         await asyncio.sleep(1)
         assert all(cache.holds(text, locale="es-ES") for text in (*RESERVE, *SPANISH.greeting))
         assert not cache.holds(SPANISH.busy, locale="es-ES")

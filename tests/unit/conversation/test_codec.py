@@ -188,11 +188,12 @@ def test_a_field_of_a_type_that_cannot_be_told_apart_is_refused_at_once() -> Non
 
 
 def test_the_text_of_a_call_start() -> None:
-    started = CallStarted(CallId("c1"), "caller-7", "en-US", "en_us", "2026-11-22T18:00:00Z")
+    started = CallStarted(CallId("c1"), "caller-7", "en-US", "en_us", "2026-11-22T18:00:00Z", "shop")
     assert encode(started) == {
         "call_id": "c1",
         "caller_id": "caller-7",
         "locale": "en-US",
         "requested_locale": "en_us",
         "wall": "2026-11-22T18:00:00Z",
+        "agent": "shop",
     }

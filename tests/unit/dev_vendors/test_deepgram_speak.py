@@ -42,7 +42,7 @@ class StuckSynthesizer:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         try:
             yield bytes(4800)
             await asyncio.Event().wait()
@@ -56,7 +56,7 @@ class BrokenSynthesizer:
     async def warm_up(self) -> None:
         """Nothing to load."""
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         raise ProviderError("no voice", category=ProviderFault.INTERNAL)
         yield b""
 

@@ -108,7 +108,7 @@ async def test_a_client_that_leaves_stops_the_synthesis() -> None:
     stopped = asyncio.Event()
 
     class Endless(ToneSynthesizer):
-        async def synthesize(self, text: str, *, locale: str) -> Any:
+        async def synthesize(self, text: str, *, locale: str, voice: str = "") -> Any:
             try:
                 yield bytes(4_800)
                 await asyncio.Event().wait()

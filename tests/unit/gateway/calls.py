@@ -14,10 +14,12 @@ from typing import Any
 
 import uvicorn
 
+from voice_agent.agents.book import AgentBook
 from voice_agent.audio.frames import silence
 from voice_agent.audio.resample import Resampler
 from voice_agent.call.door import HEAR_RATE_HZ, SPEAK_RATE_HZ, Door, LiveCall
 from voice_agent.clock import LoopClock
+from voice_agent.conversation.agent import AgentProfile
 from voice_agent.conversation.commands import CancelReply, EndCall, Say, StopForBargeIn
 from voice_agent.conversation.events import (
     CallerHungUp,
@@ -50,6 +52,7 @@ class EchoCall:
     def __init__(self, door: Door, caller_id: str, locale: str, sinks: Sequence[RecordSink], *, number: int) -> None:
         self.caller_id = caller_id
         self.locale = locale
+        self.agent = ""
         self.heard = bytearray()
         self.keys: list[str] = []
         self.acknowledged: list[tuple[int, float]] = []
@@ -196,16 +199,25 @@ async def served(
     server_options: dict[str, Any] | None = None,
     early: bool = False,
     on_refused: Callable[[Refusal], None] = lambda why: None,
+    agents: AgentBook | None = None,
     **gateway_options: Any,
 ) -> AsyncIterator[Served]:
     """The door on a free port of this machine, served by uvicorn as the program serves it."""
     admission = Admission(capacity=capacity, clock=LoopClock(), on_refused=on_refused)
     calls: list[EchoCall] = []
+    agents = agents or AgentBook(AgentProfile())
 
     def open_call(
-        *, door: Door, caller_id: str, locale: str, ticket: Ticket, extra_sinks: Sequence[RecordSink]
+        *,
+        door: Door,
+        agent: AgentProfile,
+        caller_id: str,
+        locale: str,
+        ticket: Ticket,
+        extra_sinks: Sequence[RecordSink],
     ) -> LiveCall:
         calls.append(call_type(door, caller_id, locale, extra_sinks, number=ticket.entry.number))
+        calls[-1].agent = agent.name
         return calls[-1]
 
     gateway = StreamingGateway(
@@ -213,10 +225,12 @@ async def served(
         open_call=open_call,
         clock=LoopClock(),
         machine_settings=MachineSettings(),
+        agents=agents,
         **gateway_options,
     )
     app = create_http_app(
         admission=admission,
+        agents=agents,
         metrics=FixedMetrics(),
         doors={"/ws/call": gateway},
         version="0",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
 from tests.unit.gateway.calls import served
 from websockets.asyncio.client import connect
+
+from voice_agent.agents.book import open_agents
 
 
 @pytest.fixture
@@ -113,3 +116,16 @@ async def test_the_openapi_description_has_every_path(client: httpx.AsyncClient)
     async with served() as server:
         paths = (await client.get(server.http("/openapi.json"))).json()["paths"]
         assert {"/health", "/ready", "/metrics", "/api/calls"} <= set(paths)
+
+
+async def test_the_agents_are_listed(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: bank\ntitle: The bank\nnumbers: ['+1 555 0199']\nlocale: es-ES")
+    (tmp_path / "b.yaml").write_text("name: shop")
+    async with served(agents=open_agents(tmp_path, "shop")) as server:
+        listed = (await client.get(server.http("/api/agents"))).json()
+        assert listed == {
+            "agents": [
+                {"name": "bank", "title": "The bank", "numbers": ["+1 555 0199"], "locale": "es-ES", "default": False},
+                {"name": "shop", "title": "shop", "numbers": [], "locale": "", "default": True},
+            ]
+        }

@@ -33,8 +33,11 @@ class TestQuery:
         assert parse_query(query)["caller_id"] == "+15550100"
 
     def test_all_parameters(self) -> None:
-        query = parse_query("caller_id=Jos%C3%A9&locale=es-ES&events=1&in_rate=8000&out_rate=48000&other=1")
-        assert call_parameters(query) == CallParameters("José", "es-ES", True, 8_000, 48_000)
+        query = parse_query(
+            "caller_id=Jos%C3%A9&locale=es-ES&events=1&in_rate=8000&out_rate=48000&other=1&agent=bank&called=+1 555"
+        )
+        expected = CallParameters("José", "es-ES", True, 8_000, 48_000, "bank", "+1 555")
+        assert call_parameters(query) == expected
 
     @pytest.mark.parametrize("locale", ["x" * 36, "en US", "../../etc", "en\nUS"])
     def test_what_cannot_be_a_locale_counts_as_none(self, locale: str) -> None:

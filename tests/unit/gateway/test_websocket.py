@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.unit.gateway.calls import FailingCall, StuckCall, StuckInGreeting, Ta
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from voice_agent.agents.book import AgentBook, open_agents
 from voice_agent.gateway import outbox as outbox_module
 from voice_agent.gateway import websocket as websocket_module
 
@@ -196,6 +198,7 @@ class TestEvents:
                 "call_id": "call-1",
                 "caller_id": "bob",
                 "locale": "en-US",
+                "agent": "",
                 "in_rate": 16_000,
                 "out_rate": 8_000,
             }
@@ -360,3 +363,27 @@ class TestShutdown:
             await ws.send('{"type":"hangup"}')
             assert await closing(ws) == (1000, "hangup")
             await stopping
+
+
+class TestAgents:
+    @pytest.mark.parametrize(
+        ("query", "agent"),
+        [("", "shop"), ("agent=bank", "bank"), ("called=%2B1+555+0199", "bank"), ("called=anonymous", "shop")],
+    )
+    async def test_name_or_number_choose(self, agents: AgentBook, query: str, agent: str) -> None:
+        async with served(agents=agents) as server, connect(server.ws(query), **PLAIN) as ws:
+            await audio(ws, 100)
+            assert [call.agent for call in server.calls] == [agent]
+
+    @pytest.mark.parametrize("query", ["agent=casino", f"agent={'x' * 65}"])
+    async def test_a_name_that_no_agent_has_is_refused(self, agents: AgentBook, query: str) -> None:
+        async with served(agents=agents) as server, connect(server.ws(query), **PLAIN) as ws:
+            code, reason = await closing(ws)
+            assert (code, reason.partition(":")[0]) == (1008, "agent")
+            assert server.calls == []
+
+    @pytest.fixture
+    def agents(self, tmp_path: Path) -> AgentBook:
+        (tmp_path / "bank.yaml").write_text("name: bank\nnumbers: ['+1 555 0199']")
+        (tmp_path / "shop.yaml").write_text("name: shop")
+        return open_agents(tmp_path, "shop")

@@ -59,6 +59,7 @@ def test_a_call_begins_with_session_and_state(call: WiredCall) -> None:
         "call_id": "c1",
         "caller_id": "+15550100",
         "locale": "en-US",
+        "agent": "",
         "in_rate": 8_000,
         "out_rate": 24_000,
     }
@@ -90,8 +91,8 @@ def test_segments_are_announced_when_their_sound_begins(call: WiredCall) -> None
         "reply_id": 1,
         "text": " ".join(greeting),
         "interrupted": False,
-        "words": 15,
-        "of_words": 15,
+        "words": len(" ".join(greeting).split()),
+        "of_words": len(" ".join(greeting).split()),
         "confidence": 1.0,
         "basis": "whole",
     }

@@ -293,3 +293,28 @@ async def test_a_store_that_breaks_later_takes_nothing_new_and_still_answers(
         with pytest.raises(StoreError):
             await knowledge.add([note])
         assert "otter" in (await knowledge.search("Which animal is the mascot?")).passages[0].text
+
+
+async def test_collections_are_kept_apart_and_asked_together(
+    knowledge: KnowledgeBase, note: Path, tmp_path: Path
+) -> None:
+    tides = tmp_path / "tides.md"
+    tides.write_text("# Tides\n\nHigh tide in the harbour is at seven in the morning.\n")
+    assert not await knowledge.has("harbour")
+    assert (await knowledge.hits("When is high tide?", collections=("harbour",))) == ()
+    assert not await knowledge.has("harbour")  # asking makes none
+    await knowledge.add([note])
+    await knowledge.add([tides], collection="harbour")
+    assert await knowledge.has("harbour")
+    assert [document.title for document in await knowledge.documents(collection="harbour")] == ["Tides"]
+    assert [document.title for document in await knowledge.documents()] == ["Mascot"]
+    own = await knowledge.search("When is high tide in the harbour?", collections=("harbour",))
+    assert own.passages[0].source == tides.as_posix()
+    usual = await knowledge.search("When is high tide in the harbour?")
+    assert all(passage.source == note.as_posix() for passage in usual.passages)
+    both = ("voice_kb", "harbour")
+    assert (await knowledge.search("When is high tide in the harbour?", collections=both)).passages == own.passages
+    assert "otter" in (await knowledge.search("Which animal is the mascot?", collections=both)).passages[0].text
+    assert await knowledge.remove(tides.as_posix(), collection="harbour") == 1
+    assert await knowledge.documents(collection="harbour") == ()
+    assert len(await knowledge.documents()) == 1

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from voice_agent.errors import ConfigError
+from voice_agent.models import ALL_TOOLS
 from voice_agent.tools.base import Tool, ToolAnswer, ToolContext
 from voice_agent.tools.registry import ToolRegistry
 
@@ -31,8 +32,8 @@ TOOL = Tool(
 
 def test_a_model_sees_only_what_it_may_call() -> None:
     registry = ToolRegistry(TOOL, replace(TOOL, name="hidden", model_callable=False))
-    assert [definition.name for definition in registry.definitions()] == ["weather"]
-    assert registry.definitions()[0].parameters == TOOL.parameters
+    assert [definition.name for definition in registry.definitions(ALL_TOOLS)] == ["weather"]
+    assert registry.definitions(ALL_TOOLS)[0].parameters == TOOL.parameters
     assert registry.find("hidden") is not None
     assert registry.find("nothing") is None
 
@@ -85,7 +86,7 @@ def test_no_argument_may_say_who_is_asking_however_deep_it_lies(name: str) -> No
 
 def test_schemas_are_closed_unless_they_say_otherwise() -> None:
     closed = ToolRegistry(replace(TOOL, parameters={"type": "object"}))
-    assert closed.definitions()[0].parameters["additionalProperties"] is False
+    assert closed.definitions(ALL_TOOLS)[0].parameters["additionalProperties"] is False
     assert closed.problems("weather", {"zip": 1}) == ("arguments: unknown property; allowed: none",)
     opened = ToolRegistry(replace(TOOL, parameters={"type": "object", "additionalProperties": True}))
     assert opened.problems("weather", {"zip": 1}) == ()
@@ -104,6 +105,6 @@ def test_a_tool_that_is_removed_is_gone() -> None:
     registry.remove("weather")
     registry.remove("weather")
     assert registry.find("weather") is None
-    assert registry.definitions() == ()
+    assert registry.definitions(ALL_TOOLS) == ()
     registry.register(TOOL)
     assert registry.find("weather") is not None

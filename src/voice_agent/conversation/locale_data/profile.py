@@ -19,7 +19,9 @@ class Prompts:
     pin_incomplete: tuple[str, ...]  # {expected}
     pin_locked: tuple[str, ...]
     pin_unavailable: tuple[str, ...]
-    ask_code: tuple[str, str]  # after a right PIN: thanks, and the question with {expected}
+    ask_code: tuple[
+        str, ...
+    ]  # {expected}; after a right PIN, what the factor says of its code comes before the last one
     ask_code_again: tuple[str, ...]  # {expected}
     code_wrong: tuple[str, ...]
     code_incomplete: tuple[str, ...]  # {expected}
@@ -52,13 +54,13 @@ class LocaleProfile:
     """One row. ``tag`` is a BCP 47 tag; word sets are lower case, without punctuation. ``backchannels`` (and
     ``farewells``, while the call ends) are words and phrases of a listener who leaves the floor to the agent;
     ``stop_words`` take it. ``agreements`` and ``refusals`` answer "is that right?", before something is changed. Text
-    of a prompt between ``<must-hear>`` and ``</must-hear>`` is spoken to its end, whatever the caller says."""
+    of a prompt between ``<must-hear>`` and ``</must-hear>`` is spoken to its end, whatever the caller says. ``voice`` is
+    a name that the synthesis provider knows; empty: the voice it is set to."""
 
     tag: str
     name: str
     asr_language: str
     asr_hints: tuple[str, ...]
-    voice: str
     system_prompt: str
     prompts: Prompts
     backchannels: frozenset[str]
@@ -71,3 +73,4 @@ class LocaleProfile:
     refusals: frozenset[str]
     digit_words: frozenset[str]
     turn_words: TurnWords
+    voice: str = ""

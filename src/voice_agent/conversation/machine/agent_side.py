@@ -177,11 +177,12 @@ class AgentSide:
             if ctx.failures >= ctx.settings.max_failures:
                 self._decisions.escalate(PolicyReason.REPEATED_FAILURES, now)
         elif result.status is ToolStatus.OK and result.name == "transfer_to_human":
+            target = str(result.data.get("target", ""))
             if reply.segments:  # "I'm putting you through": let the words be heard first
-                reply.then_transfer = True
+                reply.transfer_to = target
                 reply.interruptible = False  # what is said meanwhile goes along with the caller: see CallerSide
             else:
-                self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now)
+                self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now, target=target)
         elif result.status is ToolStatus.OK and result.name == "end_call":
             reply.then_end = (CallOutcome.COMPLETED, "goodbye")
 
@@ -206,8 +207,8 @@ class AgentSide:
             ctx.end(*reply.then_end)
         elif ctx.call is CallState.TRANSFERRING:
             self._decisions.preface_heard(now)
-        elif reply.then_transfer:
-            self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now)
+        elif reply.transfer_to is not None:
+            self._decisions.escalate(PolicyReason.MODEL_REQUESTED, now, target=reply.transfer_to)
 
     def _failed(self, event: ReplyFailed, reply: AgentReply, now: float) -> None:
         ctx = self._ctx

@@ -244,7 +244,7 @@ class CallerSide:
         if not_meant := self._contest.not_meant(turn, now):
             self._drop(turn, not_meant, now)
             return
-        if ctx.reply is not None and ctx.reply.then_transfer and self._goes_along(turn, now):
+        if ctx.reply is not None and ctx.reply.transfer_to is not None and self._goes_along(turn, now):
             return
         if self._contest.is_writing():
             ctx.timers.set(Timer.END_OF_TURN, now + _RECHECK_S)

@@ -59,7 +59,11 @@ class Decisions:
         if event.request != ctx.newest_understanding:
             return
         decision = policy.decide(
-            event.meanings, verified=ctx.verified, failures=ctx.failures, max_failures=ctx.settings.max_failures
+            event.meanings,
+            verified=ctx.verified,
+            failures=ctx.failures,
+            max_failures=ctx.settings.max_failures,
+            agent=ctx.settings.agent,
         )
         self._decided(event.turn_id, decision, now)
 
@@ -140,7 +144,8 @@ class Decisions:
         else:
             self.escalate(PolicyReason.PROVIDER_DOWN, now, preface=ctx.locale.prompts.unavailable)
 
-    def escalate(self, reason: PolicyReason, now: float, *, preface: tuple[str, ...] = ()) -> None:
+    def escalate(self, reason: PolicyReason, now: float, *, preface: tuple[str, ...] = (), target: str = "") -> None:
+        """Hands the call over, unless it ends already; ``target`` is where the language model would have it go."""
         ctx = self._ctx
         if ctx.call is not CallState.ACTIVE:
             return
@@ -157,7 +162,7 @@ class Decisions:
         ctx.move_call(CallTrigger.TRANSFER)
         if ctx.agent is AgentState.IDLE:
             ctx.move_agent(AgentTrigger.THINK)
-        ctx.emit(Escalate(self._packet(reason)))
+        ctx.emit(Escalate(self._packet(reason, target)))
         if preface:  # heard while the handover is made
             ctx.say(preface, Purpose.HANDOVER, interruptible=False)
 
@@ -192,7 +197,7 @@ class Decisions:
         then_end = (outcome, ctx.handover_reason.value)
         ctx.say(text, Purpose.HANDOVER, interruptible=False, then_end=then_end)
 
-    def _packet(self, reason: PolicyReason) -> ContextPacket:
+    def _packet(self, reason: PolicyReason, target: str) -> ContextPacket:
         ctx = self._ctx
         requests = ctx.history.requests()
         tools = ctx.history.tool_results()
@@ -213,4 +218,6 @@ class Decisions:
             summary=" ".join(parts),
             transcript=ctx.history.transcript(),
             tool_results=tools,
+            agent=ctx.settings.agent.name,
+            target=ctx.settings.agent.target_for(reason, target),
         )

@@ -181,9 +181,9 @@ class Identity:
         ctx.secret.code_digits = event.digits
         ctx.secret.misses = 0
         ctx.emit(ExpectSecret(event.digits))
-        thanks, question = self._filled(ctx.locale.prompts.ask_code)
+        *before, question = self._filled(ctx.locale.prompts.ask_code)
         ctx.waiting_for = OpenQuestion.PIN
-        ctx.say(tuple(text for text in (thanks, event.sentence, question) if text), Purpose.ASK_SECRET)
+        ctx.say(tuple(text for text in (*before, event.sentence, question) if text), Purpose.ASK_SECRET)
 
     def _is_awaited(self) -> bool:
         return self._ctx.checking_secret and self._ctx.call is CallState.ACTIVE

@@ -197,7 +197,7 @@ class CallMachine:
             return
         ctx.call_id = event.call_id
         ctx.caller_id = event.caller_id
-        ctx.locale = resolve_locale(event.locale)
+        ctx.locale = ctx.settings.agent.in_own_words(resolve_locale(event.locale))
         ctx.move_call(CallTrigger.ADMIT)
         ctx.timers.set(Timer.TTL, now + ctx.settings.session_ttl_s)
         ctx.say(ctx.locale.prompts.greeting, Purpose.GREETING)

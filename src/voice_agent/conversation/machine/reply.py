@@ -18,7 +18,8 @@ _ECHO_AHEAD_S = 0.3
 @dataclass(slots=True)
 class AgentReply:
     """``turn_id`` is the turn it answers (None: the agent speaks of its own accord). ``then_end`` ends the call once
-    the reply has been played. ``began``: there is audio of its own words; ``fillers`` counts the phrases that bridged
+    the reply has been played, ``transfer_to`` hands it over then (to the target of that name, or "" for the usual one).
+    ``began``: there is audio of its own words; ``fillers`` counts the phrases that bridged
     the wait for it. ``calling`` are the tool calls under way, ``writing`` those of them that change something outside
     of the call."""
 
@@ -30,7 +31,7 @@ class AgentReply:
     paused: bool = False
     playing: bool = False
     tool_failed: bool = False
-    then_transfer: bool = False
+    transfer_to: str | None = None
     heard_s: float = 0.0
     heard_at: float = 0.0
     began: bool = False

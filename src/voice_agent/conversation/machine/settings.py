@@ -1,9 +1,10 @@
-"""Everything the machine may be told; plain numbers, so that a log header can carry them for a replay."""
+"""Everything the machine may be told; plain records, so that a log header can carry them for a replay."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from voice_agent.conversation.agent_rules import AgentRules
 from voice_agent.conversation.barge_in import BargeInSettings
 from voice_agent.conversation.endpointing import EndpointingSettings
 
@@ -23,7 +24,8 @@ class MachineSettings:
     partial stands in; ``key_gap_s`` ends a number typed on the keypad, ``key_complete_s`` one that has all its digits;
     ``hold_patience_s`` is the silence before "are you still there?" after "hold on"; in a turn longer than
     ``acknowledge_after_s`` (0: never) the agent says "okay" at a pause, and again after as long; silence of
-    ``filler_after_s`` (0: never) while the caller waits for an answer is bridged by a filler."""
+    ``filler_after_s`` (0: never) while the caller waits for an answer is bridged by a filler; ``agent`` is who takes the
+    call."""
 
     endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
     barge_in: BargeInSettings = field(default_factory=BargeInSettings)
@@ -43,6 +45,7 @@ class MachineSettings:
     max_turns: int = 50
     max_failures: int = 3
     max_utterance_s: float = 60.0
+    agent: AgentRules = field(default_factory=AgentRules)
 
     @property
     def secret_digits(self) -> int:

@@ -65,8 +65,8 @@ def phrase_files(settings: Settings) -> PhraseFiles | None:
     tts = settings.tts
     if not tts.cache_mb:
         return None
-    # A change of whatever may change the audio makes another voice, also where only the server behind an address is new.
-    voice = {
+    # A change of whatever may change the audio makes another speaker, also where only the server behind an address is new.
+    speaker = {
         "provider": tts.provider[0],
         "version": __version__,
         "rate_hz": SynthesizerChain.sample_rate_hz,
@@ -74,7 +74,7 @@ def phrase_files(settings: Settings) -> PhraseFiles | None:
         **_account(tts.provider[0], settings),
     }
     folder = settings.server.state_dir / "tts-cache"
-    return PhraseFiles(folder, json.dumps(voice, sort_keys=True), tts.cache_mb * 1_000_000)
+    return PhraseFiles(folder, json.dumps(speaker, sort_keys=True), tts.cache_mb * 1_000_000)
 
 
 def _account(provider: str, settings: Settings) -> dict[str, Any]:

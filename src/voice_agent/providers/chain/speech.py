@@ -66,7 +66,7 @@ class SynthesizerChain:
         return self.links[0].breaker.would_admit
 
     async def synthesize(
-        self, text: str, *, locale: str, report: Report, serves: Callable[[str], None] = _nobody_asks
+        self, text: str, *, locale: str, report: Report, voice: str = "", serves: Callable[[str], None] = _nobody_asks
     ) -> AsyncGenerator[bytes, None]:
         """The audio of ``text``, in non-empty chunks of whole samples; nothing for text without letters and digits.
         ``serves`` is told the name of each provider whose audio it is. Closing the iterator stops the synthesis. Raises
@@ -75,7 +75,7 @@ class SynthesizerChain:
             return
         told = _Told(text)
         chunks = self._relay.serve(
-            lambda link: _speech(link, told.rest(), locale), report, lambda error: _counts(error, text), serves
+            lambda link: _speech(link, told.rest(), locale, voice), report, lambda error: _counts(error, text), serves
         )
         async with aclosing(chunks):
             async for chunk in chunks:
@@ -111,12 +111,12 @@ class _Told:
         self.text, self.given_bytes = self.rest(), 0
 
 
-async def _speech(link: Link[SpeechSynthesizer], text: str, locale: str) -> AsyncGenerator[bytes, None]:
+async def _speech(link: Link[SpeechSynthesizer], text: str, locale: str, voice: str) -> AsyncGenerator[bytes, None]:
     """One synthesiser's audio, at 24 kHz. None at all is an error."""
     resampler = Resampler(link.provider.sample_rate_hz, SAMPLE_RATE_HZ)
     spoke = False
     # The protocol says iterator; what async generators add is closing them in time.
-    stream: AsyncIterator[bytes] = link.provider.synthesize(text, locale=locale)
+    stream: AsyncIterator[bytes] = link.provider.synthesize(text, locale=locale, voice=voice)
     async with aclosing(cast(Any, stream)):
         async for chunk in stream:
             pcm = resampler.process(chunk)

@@ -17,14 +17,14 @@ _DEFAULTS: Final = {
 }
 
 
-def voice_model(model: str, voice: str, locale: str) -> str:
-    """The first of ``model`` (TTS_MODEL) and ``voice`` (TTS_VOICE) that names a Deepgram model and speaks the locale's
-    language, else the default voice of that language, else the English one. In a chain of providers those settings may
-    name another vendor's models."""
+def voice_model(locale: str, *wanted: str) -> str:
+    """The first ``wanted`` name (an agent's voice, TTS_MODEL, TTS_VOICE) that is a Deepgram model and speaks the locale's
+    language, else the default voice of that language, else the English one. In a chain of providers they may name another
+    vendor's models."""
     language = locale.replace("_", "-").partition("-")[0].lower()
     if language not in _DEFAULTS:
         language = DEFAULT_LANGUAGE
-    for name in (model, voice):
+    for name in wanted:
         if name.startswith("aura") and name.rpartition("-")[2] == language:
             return name
     return _DEFAULTS[language]

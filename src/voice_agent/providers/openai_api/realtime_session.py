@@ -27,6 +27,7 @@ from voice_agent.providers.openai_api.errors import (
     transport_error,
 )
 from voice_agent.providers.openai_api.verbatim import VerbatimCheck
+from voice_agent.providers.openai_api.voices import Voice
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -51,7 +52,7 @@ class RealtimeSettings:
     """``speed`` is the API's, 0.25 to 1.5."""
 
     model: str
-    voice: str | Mapping[str, str]
+    voice: Voice
     instructions: str
     speed: float = 1.0
 

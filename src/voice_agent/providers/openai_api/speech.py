@@ -6,7 +6,7 @@ endpoint takes is read in several requests, one after another.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +19,7 @@ from voice_agent.providers.openai_api.account import Account
 from voice_agent.providers.openai_api.errors import empty_error, protocol_error, told_failure, transport_error
 from voice_agent.providers.openai_api.options import Options
 from voice_agent.providers.openai_api.pcm_stream import PcmStream
+from voice_agent.providers.openai_api.voices import Voice
 from voice_agent.providers.web import Answer
 
 SAMPLE_RATE_HZ: Final = 24_000
@@ -30,12 +31,13 @@ _ERROR_BODY_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class SpeechSettings:
-    """``speed`` 1.0 and empty ``instructions`` are not sent; ``model_variable`` is the setting that names the model. A
-    custom voice at OpenAI is an object with its id."""
+    """``speed`` 1.0 and empty ``instructions`` are not sent; ``model_variable`` is the setting that names the model.
+    ``named_voice`` gives a voice by its name, as requests have it; a custom voice at OpenAI is an object with its id."""
 
     model: str
-    voice: str | Mapping[str, str]
+    voice: Voice
     model_variable: str
+    named_voice: Callable[[str], Voice] = str
     speed: float = 1.0
     instructions: str = ""
 
@@ -58,17 +60,18 @@ class EndpointSynthesizer:
     async def warm_up(self) -> None:
         await self._account.warm_up()
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         """Chunks as they arrive. Raises ``ProviderError``."""
+        chosen = self._settings.named_voice(voice) if voice else self._settings.voice
         for part in parts_of(speakable(text, locale=locale)):
-            async with aclosing(self._speak(part)) as chunks:
+            async with aclosing(self._speak(part, chosen)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
-    async def _speak(self, text: str) -> AsyncGenerator[bytes, None]:
+    async def _speak(self, text: str, voice: Voice) -> AsyncGenerator[bytes, None]:
         import httpx2
 
-        body = {"model": self._settings.model, "voice": self._settings.voice, "input": text}
+        body = {"model": self._settings.model, "voice": voice, "input": text}
         answer = await self._options.ask(
             self._account, "/audio/speech", body, model_variable=self._settings.model_variable
         )

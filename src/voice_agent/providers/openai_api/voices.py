@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -10,6 +11,8 @@ DEFAULT_VOICE: Final = "alloy"
 REALTIME_VOICES: Final = frozenset("alloy ash ballad cedar coral echo marin sage shimmer verse".split())
 SPEECH_VOICES: Final = REALTIME_VOICES | {"fable", "nova", "onyx"}
 _CUSTOM: Final = "voice_"  # ids of an account's own voices begin so
+
+Voice = str | Mapping[str, str]
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +25,11 @@ def known_voice(voice: str, voices: frozenset[str]) -> str:
     return DEFAULT_VOICE
 
 
-def voice_value(voice: str) -> str | dict[str, str]:
+def voice_value(voice: str) -> Voice:
     """A voice as requests name it: built-in ones by name, custom ones as an object."""
     return {"id": voice} if voice.startswith(_CUSTOM) else voice
+
+
+def voice_of_agent(voice: str, voices: frozenset[str], usual: Voice) -> Voice:
+    """The voice that an agent file names, as requests name it; ``usual`` where it names another provider's."""
+    return voice_value(voice) if voice in voices or voice.startswith(_CUSTOM) else usual

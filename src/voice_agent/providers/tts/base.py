@@ -10,11 +10,12 @@ class SpeechSynthesizer(Protocol):
     """Shared by the process. Closing the iterator (or cancelling its consumer) stops the synthesis.
 
     ``synthesize`` yields non-empty little-endian mono chunks at ``sample_rate_hz``, whole samples each. Text without
-    anything speakable yields nothing. Raises ``ProviderError``.
+    anything speakable yields nothing. ``voice`` is a name that the provider may know; empty, or one it does not know: the
+    voice it is set to. Raises ``ProviderError``.
     """
 
     sample_rate_hz: int
 
     async def warm_up(self) -> None: ...
 
-    def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]: ...
+    def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]: ...

@@ -5,10 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from typing import NamedTuple
 
 from voice_agent.providers.chain.base import Report, unreported
 from voice_agent.providers.chain.speech import SynthesizerChain
 from voice_agent.providers.phrase_files import PhraseFiles
+
+
+class _Key(NamedTuple):
+    """What makes a phrase's audio what it is."""
+
+    locale: str
+    voice: str
+    text: str
 
 
 class CachingSynthesizer:
@@ -24,8 +33,8 @@ class CachingSynthesizer:
         self._inner = inner
         self._files = files
         self._max_bytes = max_bytes
-        self._audio: dict[tuple[str, str], bytes] = {}
-        self._borrowed: set[tuple[str, str]] = set()  # in another voice than the preferred one
+        self._audio: dict[_Key, bytes] = {}
+        self._borrowed: set[_Key] = set()  # spoken by another provider than the preferred one
         self.sample_rate_hz = inner.sample_rate_hz
         self.held_bytes = 0
 
@@ -34,53 +43,56 @@ class CachingSynthesizer:
 
     @property
     def has_borrowed(self) -> bool:
-        """Whether a phrase is held in another voice than the preferred one."""
+        """Whether a phrase is held that another provider than the preferred one spoke."""
         return bool(self._borrowed)
 
-    async def prepare(self, phrases: Iterable[str], *, locale: str) -> None:
+    async def prepare(self, phrases: Iterable[str], *, locale: str, voice: str = "") -> None:
         """Makes ``phrases`` ready one after another: from disk, or by synthesis. Cancelling keeps those that are finished.
         Raises ``ProviderError``."""
         for text in phrases:
-            key = (locale, text)
+            key = _Key(locale, voice, text)
             if key not in self._audio or (key in self._borrowed and self._inner.preferred_admitted):
                 await self._prepare(key)
 
-    async def _prepare(self, key: tuple[str, str]) -> None:
-        locale, text = key
+    async def _prepare(self, key: _Key) -> None:
         if self._files is not None:
-            pcm = await asyncio.to_thread(self._files.read, text, locale)
+            pcm = await asyncio.to_thread(self._files.read, key.text, key.locale, key.voice)
             if pcm is not None:
                 self._keep(key, pcm, borrowed=False)
                 return
         speakers: set[str] = set()
-        chunks = self._inner.synthesize(text, locale=locale, report=unreported, serves=speakers.add)
+        chunks = self._inner.synthesize(
+            key.text, locale=key.locale, voice=key.voice, report=unreported, serves=speakers.add
+        )
         async with aclosing(chunks):
             pcm = b"".join([chunk async for chunk in chunks])
         borrowed = speakers != {self._inner.links[0].name}
         self._keep(key, pcm, borrowed=borrowed)
         if self._files is not None and pcm and not borrowed:
-            await asyncio.to_thread(self._files.write, text, locale, pcm)
+            await asyncio.to_thread(self._files.write, key.text, key.locale, pcm, key.voice)
 
-    def holds(self, text: str, *, locale: str) -> bool:
+    def holds(self, text: str, *, locale: str, voice: str = "") -> bool:
         """Whether ``text`` would start at once."""
-        return (locale, text) in self._audio
+        return _Key(locale, voice, text) in self._audio
 
-    def prepared(self, text: str, *, locale: str) -> bytes:
+    def prepared(self, text: str, *, locale: str, voice: str = "") -> bytes:
         """The audio of a prepared phrase; empty where there is none."""
-        return self._audio.get((locale, text), b"")
+        return self._audio.get(_Key(locale, voice, text), b"")
 
-    async def synthesize(self, text: str, *, locale: str, report: Report) -> AsyncGenerator[bytes, None]:
+    async def synthesize(
+        self, text: str, *, locale: str, report: Report, voice: str = ""
+    ) -> AsyncGenerator[bytes, None]:
         """From memory if prepared, else from the chain."""
-        prepared = self._audio.get((locale, text))
+        prepared = self._audio.get(_Key(locale, voice, text))
         if prepared is not None:
             if prepared:
                 yield prepared
             return
-        async with aclosing(self._inner.synthesize(text, locale=locale, report=report)) as chunks:
+        async with aclosing(self._inner.synthesize(text, locale=locale, voice=voice, report=report)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    def _keep(self, key: tuple[str, str], pcm: bytes, *, borrowed: bool) -> None:
+    def _keep(self, key: _Key, pcm: bytes, *, borrowed: bool) -> None:
         self.held_bytes -= len(self._audio.pop(key, b""))
         self._borrowed.discard(key)
         if len(pcm) > self._max_bytes:

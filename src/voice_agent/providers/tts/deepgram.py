@@ -54,19 +54,19 @@ class DeepgramSynthesizer:
 
     async def warm(self) -> None:
         """Opens a connection ahead of the first sentence. Raises ``ProviderError``."""
-        await self._lines.warm(self._params(self._locale))
+        await self._lines.warm(self._params(self._locale, ""))
 
     async def aclose(self) -> None:
         """Closes the connections that are kept between sentences."""
         await self._lines.aclose()
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         """Yields the vendor's audio as it comes. Closing or cancelling closes the connection at once.
 
         Raises ``ProviderError``: ``EMPTY`` when speakable text gives no audio. A kept connection that turns out to be dead
         before any audio came is replaced once.
         """
-        params = self._params(locale)
+        params = self._params(locale, voice)
         for piece in _pieces(speakable(text, locale=locale)):
             async with aclosing(self._spoken(piece, params)) as chunks:
                 async for chunk in chunks:
@@ -100,9 +100,9 @@ class DeepgramSynthesizer:
                     f"Deepgram gave no audio for a text of {len(text)} characters", category=ProviderFault.EMPTY
                 )
 
-    def _params(self, locale: str) -> Params:
+    def _params(self, locale: str, voice: str) -> Params:
         return (
-            ("model", voice_model(self._model, self._voice, locale)),
+            ("model", voice_model(locale, voice, self._model, self._voice)),
             ("encoding", "linear16"),
             ("sample_rate", str(SAMPLE_RATE_HZ)),
             *((("speed", f"{self._speed:g}"),) if self._speed != 1.0 else ()),

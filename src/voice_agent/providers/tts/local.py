@@ -48,7 +48,8 @@ class LocalSynthesizer:
     """A ``SpeechSynthesizer``. English only: other scripts yield nothing. Loaded by ``warm_up`` or the first text.
 
     ``voice`` names one of hibari's voices whose file is on this machine (nothing is downloaded); any other name, as
-    that of a hosted vendor's voice, gives ``DEFAULT_VOICE``, said once in the log. ``speed`` 1.0 is the usual pace.
+    that of a hosted vendor's voice, gives ``DEFAULT_VOICE``, said once in the log. Each voice is a model of its own, loaded
+    when it is first heard. ``speed`` 1.0 is the usual pace.
     """
 
     sample_rate_hz = SAMPLE_RATE_HZ
@@ -57,26 +58,26 @@ class LocalSynthesizer:
         self._pool = pool
         self._voice = voice
         self._speed = speed
-        self._model: Any = None
+        self._models: dict[str, Any] = {}
         self._loading = threading.Lock()
 
     async def warm_up(self) -> None:
         """Loads the model and its word lists and runs it once. Raises ``ConfigError``."""
         await self._pool.run(self._warm)
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         """Yields one chunk per piece. Cancelling or closing stops the work after the piece being made."""
-        async with aclosing(self._pool.stream(self._speak, text, locale)) as chunks:
+        async with aclosing(self._pool.stream(self._speak, text, locale, voice)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     def _warm(self) -> None:
-        for _ in self._speak("Warm up, please.", "en-US"):
+        for _ in self._speak("Warm up, please.", "en-US", ""):
             pass
 
-    def _speak(self, text: str, locale: str) -> Iterator[bytes]:
+    def _speak(self, text: str, locale: str, voice: str) -> Iterator[bytes]:
         """Runs in the pool's threads; the model is safe to share between them."""
-        model = self._loaded()
+        model = self._loaded(voice or self._voice)
         try:
             sentences = model.phonemize(speakable(text, locale=locale))
             for phonemes in sentences:
@@ -94,15 +95,35 @@ class LocalSynthesizer:
         trimmer = SilenceTrimmer(SAMPLE_RATE_HZ, trailing_s=_PAUSE_S.get(phonemes[-1], _SENTENCE_PAUSE_S))
         return trimmer.process(pcm_of(np.asarray(samples, dtype=np.float32))) + trimmer.flush()
 
-    def _loaded(self) -> Any:
+    def _loaded(self, voice: str) -> Any:
         with self._loading:
-            if self._model is None:
-                self._model = _load(self._voice)
-            return self._model
+            if voice not in self._models:
+                here = _installed(voice)
+                if here not in self._models:
+                    self._models[here] = _load(here)
+                self._models[voice] = self._models[here]
+            return self._models[voice]
+
+
+def _installed(voice: str) -> str:
+    """The voice if its file is on this machine, else ``DEFAULT_VOICE``."""
+    _, voices, voice_path = _hibari()
+    if voice in voices and _is_here(voice_path, voice):
+        return voice
+    _log.info("this voice is not installed, the default is used", voice=voice, default=DEFAULT_VOICE)
+    return DEFAULT_VOICE
 
 
 def _load(voice: str) -> Any:
     """Opens the voice's model with one thread (the pool is what runs in parallel), and the word lists."""
+    hibari, _, _ = _hibari()
+    model = hibari(voice=voice, threads=1)
+    model.g2p  # noqa: B018 - reading the property loads the word lists (0.3 s)
+    return model
+
+
+def _hibari() -> tuple[Any, Any, Any]:
+    """The library, imported when it is first needed. Raises ``ConfigError``."""
     try:
         from hibari import Hibari
         from hibari.voices import VOICES, voice_path
@@ -110,12 +131,7 @@ def _load(voice: str) -> Any:
         raise ConfigError(
             "TTS_PROVIDER=local needs hibari: install it with `uv sync --extra local` (`pip install voice-agent[local]`)."
         ) from missing
-    known = voice in VOICES and _is_here(voice_path, voice)
-    if not known:
-        _log.info("this voice is not installed, the default is used", voice=voice, default=DEFAULT_VOICE)
-    model = Hibari(voice=voice if known else DEFAULT_VOICE, threads=1)
-    model.g2p  # noqa: B018 - reading the property loads the word lists (0.3 s)
-    return model
+    return Hibari, VOICES, voice_path
 
 
 def _is_here(voice_path: Callable[..., str], voice: str) -> bool:

@@ -247,7 +247,7 @@ def test_one_digit_more_than_expected_still_belongs_to_the_number() -> None:
 
 def test_a_hash_alone_is_nothing_but_a_sign_of_life() -> None:
     driver = greeted()
-    driver.wait(driver.settings.idle_prompt_s - 1)
+    driver.wait(driver.settings.idle_prompt_s - 3)
     driver.feed(e.DtmfReceived("#"))
     driver.wait(driver.settings.idle_prompt_s - 1)
     assert not driver.all(c.OpenTurn)

@@ -7,6 +7,8 @@ from tests.unit.conversation.machine.driver import Driver
 
 from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
+from voice_agent.conversation.agent_rules import AgentRules, Phrase
+from voice_agent.conversation.machine import MachineSettings
 from voice_agent.models import (
     Meaning,
     OpenQuestion,
@@ -46,6 +48,13 @@ def test_a_right_pin_verifies_nobody_while_a_code_is_due() -> None:
     assert driver.last(c.ExpectSecret).digits == 6
     assert driver.machine.collecting_secret
     assert driver.machine.waiting_for is OpenQuestion.PIN
+
+
+@pytest.mark.parametrize("own", [("Code?",), ("Well done.", "And now the code.", "All {expected} digits!")])
+def test_an_agent_asks_in_its_own_words(own: tuple[str, ...]) -> None:
+    rules = AgentRules(phrases=(Phrase("en", "ask_code", own),))
+    say = asked_for_code(settings=MachineSettings(agent=rules)).last(c.Say)
+    assert say.segments == (*own[:-1], "It is in your app.", own[-1].format(expected=6))
 
 
 def test_the_request_made_before_both_is_answered_after_both() -> None:

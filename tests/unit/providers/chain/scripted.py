@@ -48,7 +48,7 @@ class Scripted:
     def stream(self, request: LlmRequest) -> AsyncIterator[LlmEvent]:
         return self._run(request)
 
-    def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         return self._run(text)
 
     async def _run(self, asked: Any) -> AsyncIterator[Any]:

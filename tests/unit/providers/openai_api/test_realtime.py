@@ -8,6 +8,7 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.providers.openai_api.realtime import RealtimeSynthesizer
 from voice_agent.providers.openai_api.realtime_session import RealtimeSettings
+from voice_agent.providers.openai_api.voices import REALTIME_VOICES, voice_of_agent
 
 PCM = bytes(range(200)) * 2
 TEXT = "Your parcel is on its way, and it should reach you on Friday."
@@ -348,3 +350,15 @@ async def test_a_handshake_that_never_ends(voice: MakeVoice) -> None:
     async with greeting(b"", silent=True) as place:
         error = await failing(voice(f"http://{place}/v1", connect_s=0.05))
     assert error.category is ProviderFault.TIMEOUT
+
+
+async def test_each_voice_has_sessions_of_its_own(account: MakeAccount) -> None:
+    async with vendor(READING) as server:
+        settings = RealtimeSettings("some-model", "marin", "Read aloud.")
+        named = partial(voice_of_agent, voices=REALTIME_VOICES, usual="marin")
+        speaker = RealtimeSynthesizer(account(server.url), settings, named)
+        for voice in ("cedar", "", "cedar", "no such voice"):
+            assert [chunk async for chunk in speaker.synthesize(TEXT, locale="en-US", voice=voice)]
+        updates = [event["session"] for event in server.received if event["type"] == "session.update"]
+        set_up = [session["audio"]["output"]["voice"] for session in updates]
+    assert set_up == ["cedar", "marin"]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 from contextlib import aclosing
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from tests.unit.providers.openai_api.wire import Reply, wire
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.providers.openai_api.pcm_stream import PcmStream
 from voice_agent.providers.openai_api.speech import EndpointSynthesizer, SpeechSettings, parts_of
+from voice_agent.providers.openai_api.voices import SPEECH_VOICES, voice_of_agent
 
 PCM = np.arange(2000, dtype="<i2").tobytes()
 RAW = {"content-type": "audio/pcm"}
@@ -177,3 +179,12 @@ def test_a_broken_header_is_refused(body: bytes) -> None:
 def test_something_else_under_the_name_of_wav_is_refused() -> None:
     with pytest.raises(ValueError, match="no WAV"):
         unpacked(PCM, 100, "audio/wav")
+
+
+async def test_an_agents_voice_goes_before_the_usual_one(account: MakeAccount) -> None:
+    named = partial(voice_of_agent, voices=SPEECH_VOICES, usual="alloy")
+    async with wire(Reply([PCM], headers=RAW)) as server:
+        speaker = synthesizer(account, server.url, named_voice=named)
+        for voice in ("nova", "voice_7", "aura-2-thalia-en", ""):
+            assert [chunk async for chunk in speaker.synthesize("Hello.", locale="en-US", voice=voice)]
+    assert [asked.json["voice"] for asked in server.asked] == ["nova", {"id": "voice_7"}, "alloy", "alloy"]

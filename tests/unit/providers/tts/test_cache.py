@@ -35,7 +35,7 @@ class Scripted:
     async def warm_up(self) -> None:
         self.warm = True
 
-    async def synthesize(self, text: str, *, locale: str) -> AsyncIterator[bytes]:
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         self.asked.append((locale, text))
         try:
             for at, char in enumerate(text):
@@ -223,3 +223,18 @@ async def test_two_that_prepare_at_once_leave_one_whole_file(tmp_path: Path) -> 
     await asyncio.gather(*(cache.prepare(["hi"], locale="en-US") for cache in caches))
     assert len(files_in(tmp_path)) == 1
     assert PhraseFiles(tmp_path, "voice", 10_000).read("hi", "en-US") == b"hhhhiiii"
+
+
+async def test_another_voice_has_phrases_of_its_own_also_on_disk(tmp_path: Path) -> None:
+    files = PhraseFiles(tmp_path, "speaker", 10_000)
+    inner = Scripted()
+    cache = cache_of(inner, files=files)
+    await cache.prepare(["hi"], locale="en-US", voice="nova")
+    assert cache.holds("hi", locale="en-US", voice="nova")
+    assert not cache.holds("hi", locale="en-US")
+    again = cache_of(Scripted(), files=files)
+    await again.prepare(["hi"], locale="en-US", voice="nova")
+    assert (
+        again.prepared("hi", locale="en-US", voice="nova") == cache.prepared("hi", locale="en-US", voice="nova") != b""
+    )
+    assert files.read("hi", "en-US") is None

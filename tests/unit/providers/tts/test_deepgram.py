@@ -156,7 +156,7 @@ async def test_warming_opens_one_connection_and_no_more() -> None:
 
 async def test_a_connection_that_opens_as_its_sentence_is_cancelled_serves_the_next() -> None:
     async with vendor() as (synthesizer, wire), asyncio.timeout(DEADLINE_S):
-        lines, params = synthesizer._lines, synthesizer._params("en-US")
+        lines, params = synthesizer._lines, synthesizer._params("en-US", "")
         lines.drop(await lines.take(params), replace=True)
         (opening,) = [task for task in asyncio.all_tasks() if task.get_name() == "deepgram-speak-line"]
         waiting: list[asyncio.Task[Any]] = []
@@ -326,3 +326,25 @@ async def test_the_vendors_client_reads_the_same_session_alike() -> None:
             theirs = [await connection.recv() for _ in recording]
     assert [message for message in theirs if isinstance(message, bytes)] == ours
     assert [message.type for message in theirs if not isinstance(message, bytes)] == ["Metadata", "Warning", "Flushed"]
+
+
+@pytest.mark.parametrize(
+    ("voice", "locale", "model"),
+    [
+        ("aura-2-orion-en", "en-US", "aura-2-orion-en"),
+        ("aura-2-orion-en", "es-ES", "aura-2-celeste-es"),  # speaks no Spanish
+        ("nova", "en-US", "aura-2-thalia-en"),  # another vendor's
+    ],
+)
+async def test_an_agents_voice_goes_before_the_usual_one(voice: str, locale: str, model: str) -> None:
+    async with vendor() as (synthesizer, wire):
+
+        async def speak() -> list[bytes]:
+            async with asyncio.timeout(DEADLINE_S):
+                return [pcm async for pcm in synthesizer.synthesize("Hello.", locale=locale, voice=voice)]
+
+        spoken = asyncio.create_task(speak())
+        session = await one(wire)
+        await session.say(b"\x01\x00", FLUSHED)
+        assert await spoken
+    assert dict(session.query)["model"] == model

@@ -95,7 +95,7 @@ async def test_numbers_are_spoken_not_skipped(synthesizer: tuple[LocalSynthesize
 
 async def test_speed_changes_the_length(synthesizer: tuple[LocalSynthesizer, InlineWorkers]) -> None:
     slow = LocalSynthesizer(InlineWorkers(), speed=0.7)
-    slow._model = synthesizer[0]._model
+    slow._models = synthesizer[0]._models
     text = "Thanks for calling, how can I help you today?"
     normal_s = len(b"".join(await spoken(synthesizer[0], text)))
     slow_s = len(b"".join(await spoken(slow, text)))
