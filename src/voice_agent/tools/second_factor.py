@@ -42,8 +42,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FactorChallenge:
-    """The caller must give a code of ``digits`` digits, 4 to 8. ``sentences``, by language ("en") or tag, may say where it is
-    found ("I have sent it to your phone."); it is spoken before our own question for the code."""
+    """The caller must give a code of ``digits`` digits, 4 to 8. ``sentences``, by language ("en") or tag, may say where it
+    is found ("I have sent it to your phone."); it is spoken before our own question for the code."""
 
     digits: int
     sentences: Mapping[str, str] = field(default_factory=dict)
