@@ -6,7 +6,7 @@ import asyncio
 import gc
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ from voice_agent.providers.pool import ModelPool
 from voice_agent.providers.registry import ProviderContext, provider_context
 from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.turn.smart_turn import SmartTurnModel
+from voice_agent.providers.understanding.planted import mark_data
 from voice_agent.providers.understanding.semantic import SemanticUnderstanding
 from voice_agent.providers.vad.silero import SileroDetectorFactory
 from voice_agent.rag.corpus import seed_corpus
@@ -258,6 +259,7 @@ async def _local_services(
         group.create_task(turn_model.warm_up())
         group.create_task(callers.warm_up())
         group.create_task(asyncio.to_thread(warm_pii))
+        group.create_task(asyncio.to_thread(mark_data, ""))  # reads the rules
         group.create_task(_warm_meaning(embedder, understanding, chains.language_model))
         group.create_task(context.warmth.warm())
         if settings.demo_data_wanted:
@@ -345,11 +347,18 @@ async def _seed_orders(database: Database, clock: Clock) -> None:
     await seed_demo(database, clock.wall().date())
 
 
-async def _open_knowledge(settings: Settings, embedder: MiniLmEmbedder, stack: AsyncExitStack) -> KnowledgeBase:
-    opened = open_knowledge(
-        settings.knowledge, settings.server.state_dir, embedder, default_locale=settings.asr.language
+def _knowledge_of(settings: Settings, embedder: MiniLmEmbedder) -> AbstractAsyncContextManager[KnowledgeBase]:
+    return open_knowledge(
+        settings.knowledge,
+        settings.server.state_dir,
+        embedder,
+        default_locale=settings.asr.language,
+        inspect=lambda text: mark_data(text).rules,
     )
-    knowledge = await stack.enter_async_context(opened)
+
+
+async def _open_knowledge(settings: Settings, embedder: MiniLmEmbedder, stack: AsyncExitStack) -> KnowledgeBase:
+    knowledge = await stack.enter_async_context(_knowledge_of(settings, embedder))
     if settings.demo_data_wanted:
         await seed_corpus(knowledge)
     return knowledge
@@ -361,9 +370,7 @@ async def open_knowledge_base(settings: Settings) -> AsyncIterator[KnowledgeBase
     state_dir = settings.server.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     embedder = MiniLmEmbedder()
-    async with open_knowledge(
-        settings.knowledge, state_dir, embedder, default_locale=settings.asr.language
-    ) as knowledge:
+    async with _knowledge_of(settings, embedder) as knowledge:
         if settings.demo_data_wanted:
             await seed_corpus(knowledge)
         yield knowledge

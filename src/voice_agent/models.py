@@ -60,7 +60,8 @@ class ToolResult:
     """One terminal result per tool call.
 
     ``data`` is what the model sees (JSON-able); ``reason`` is a short code from the tool ("not_found",
-    "identity_required", "timeout", …); ``spoken`` is a ready sentence where the tool has one (fallbacks do).
+    "identity_required", "timeout", …); ``spoken`` is a ready sentence where the tool has one (fallbacks do); ``planted``
+    names the rules that found instructions in ``data``, where they stand in brackets now.
     """
 
     call_id: str
@@ -70,6 +71,7 @@ class ToolResult:
     reason: str = ""
     spoken: str = ""
     duration_ms: float = 0.0
+    planted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

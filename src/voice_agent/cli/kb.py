@@ -63,6 +63,9 @@ def add(
     for mark, names in outcomes.items():
         for name in names:
             out.print(f"{mark:>9}  {name}", highlight=False, markup=False, soft_wrap=True)
+    for source, rules in report.doubtful:
+        said = f"{source} tries to give the agent orders ({', '.join(rules)}): they will be marked as mere text"
+        Console(stderr=True).print(f"     note  {said}", highlight=False, markup=False, soft_wrap=True)
     for _, reason in report.failed:
         Console(stderr=True).print(f"   failed  {reason}", highlight=False, markup=False, soft_wrap=True)
     if report.failed:

@@ -43,6 +43,8 @@ _QUERY_MAX_CHARS = 1000
 
 _LANGUAGES = tuple(dict.fromkeys(tag.partition("-")[0] for tag in LOCALES))
 
+Inspect = Callable[[str], tuple[str, ...]]
+
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -50,13 +52,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What became of each source; ``failed`` holds (file, reason)."""
+    """What became of each source; ``failed`` holds (file, reason), ``doubtful`` (source, rules): new text that tries to
+    give instructions, by the names of the rules that found it."""
 
     added: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
+    doubtful: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class KnowledgeBase:
         calibration: Calibration,
         fetcher: Fetcher,
         default_locale: str,
+        inspect: Inspect,
     ) -> None:
         self._settings = settings
         self._folder = folder
@@ -120,6 +125,7 @@ class KnowledgeBase:
         self._calibration = calibration
         self._fetcher = fetcher
         self._default = _language(default_locale)
+        self._inspect = inspect
         self._shelves: dict[_Place, _Shelf] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="knowledge")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="knowledge-ingest")
@@ -221,7 +227,11 @@ class KnowledgeBase:
         async def remove(source: str) -> None:
             await self._in_thread(self._remove, source, place)
 
-        return _Intake(self, put, remove, {document.source: document.digest for document in known})
+        return _Intake(self, put, remove, self._inspected, {document.source: document.digest for document in known})
+
+    async def _inspected(self, document: Document) -> tuple[str, ...]:
+        text = "\n".join(part for chunk in document.chunks for part in (chunk.heading, chunk.text))
+        return await self._reading(self._inspect, text)
 
     def _place(self, locale: str = "", collection: str = "") -> _Place:
         return _Place(collection or self._settings.collection, _language(locale) or self._default)
@@ -293,12 +303,15 @@ class _Intake:
         knowledge: KnowledgeBase,
         put: Callable[[Document], Awaitable[None]],
         remove: Callable[[str], Awaitable[None]],
+        inspect: Callable[[Document], Awaitable[tuple[str, ...]]],
         digests: dict[str, str],
     ) -> None:
         self.digests = digests
         self._knowledge = knowledge
         self._put = put
         self._remove = remove
+        self._inspect = inspect
+        self._doubtful: list[tuple[str, tuple[str, ...]]] = []
         self._outcome: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": [], "removed": []}
         self._failed: list[tuple[str, str]] = []
 
@@ -329,7 +342,9 @@ class _Intake:
 
     def report(self) -> IngestReport:
         return IngestReport(
-            **{kind: tuple(sources) for kind, sources in self._outcome.items()}, failed=tuple(self._failed)
+            **{kind: tuple(sources) for kind, sources in self._outcome.items()},
+            failed=tuple(self._failed),
+            doubtful=tuple(self._doubtful),
         )
 
     async def _keep(self, document: Document) -> None:
@@ -337,6 +352,8 @@ class _Intake:
         if known == document.digest:
             self._outcome["unchanged"].append(document.source)
             return
+        if rules := await self._inspect(document):
+            self._doubtful.append((document.source, rules))
         await self._put(document)
         self.digests[document.source] = document.digest
         self._outcome["added" if known is None else "updated"].append(document.source)
@@ -344,9 +361,15 @@ class _Intake:
 
 @asynccontextmanager
 async def open_knowledge(
-    settings: KnowledgeSettings, state_dir: Path, embedder: Embed, *, default_locale: str = DEFAULT_LOCALE
+    settings: KnowledgeSettings,
+    state_dir: Path,
+    embedder: Embed,
+    *,
+    default_locale: str = DEFAULT_LOCALE,
+    inspect: Inspect = lambda _: (),
 ) -> AsyncIterator[KnowledgeBase]:
     """Opens the collections in ``state_dir``, creating the default one if need be; one to two seconds, off the loop.
+    ``inspect`` names what is doubtful about a new document's text.
 
     Raises ``ConfigError``, see ``ChromaStore`` and ``AllowedHosts``; also for an embedding model without a calibration.
     """
@@ -357,7 +380,9 @@ async def open_knowledge(
             f"{', '.join(CALIBRATIONS)}."
         )
     fetcher = Fetcher(AllowedHosts.parse(settings.allowed_hosts))
-    knowledge = KnowledgeBase(settings, state_dir / CHROMA_FOLDER, embedder, calibration, fetcher, default_locale)
+    knowledge = KnowledgeBase(
+        settings, state_dir / CHROMA_FOLDER, embedder, calibration, fetcher, default_locale, inspect
+    )
     try:
         await knowledge.open()
         yield knowledge

@@ -5,7 +5,8 @@ be one of the agent's and callable by the asker, the caller's identity must suff
 caller must have agreed where the tool asks for that, fewer than ``at_once`` calls of the tool must be under way (others
 wait, up to half the tool's time budget), and its circuit breaker must admit the call. Then the handler runs inside what is
 left of the budget; reads are tried again after an exponential backoff with full jitter while the budget lasts, writes never.
-A business answer ("no such order") is a success for the breaker. Who the caller is comes from ``ToolContext`` only.
+A business answer ("no such order") is a success for the breaker. Who the caller is comes from ``ToolContext`` only. Text
+in a result that tries to give orders is marked as what it is, before anybody reads it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -23,6 +25,7 @@ from voice_agent.config import ToolSettings
 from voice_agent.errors import BugError, ProviderError
 from voice_agent.models import CONFIRMATION_REQUIRED, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.circuit_breaker import BreakerState
+from voice_agent.providers.understanding.planted import Marked, mark_data
 from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, ReadBack, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.breakers import BreakerStore, Outcome, ProcessBreakers
 from voice_agent.tools.parsing import BadArgumentsError, parse_arguments
@@ -38,6 +41,7 @@ _BACKOFF_FACTOR = 4.0
 ANSWER_MAX_BYTES = 65_536
 
 _PROBLEM_MAX_CHARS = 1_000
+_READ_AT_ONCE_BYTES = 1_500  # some twenty sentences, which take half a millisecond
 
 
 class ToolRouter:
@@ -72,10 +76,7 @@ class ToolRouter:
         """
         started_s = self._clock.now()
         result = await self._run(call, context, by_model, confirmed)
-        duration_ms = (self._clock.now() - started_s) * 1000
-        return ToolResult(
-            call.call_id, call.name, result.status, result.data, result.reason, result.spoken, duration_ms
-        )
+        return replace(result, duration_ms=(self._clock.now() - started_s) * 1000)
 
     async def _run(self, call: ToolCall, context: ToolContext, by_model: bool, confirmed: bool) -> ToolResult:
         tool = self._registry.find(call.name)
@@ -94,7 +95,10 @@ class ToolRouter:
         if answer is None:
             return _failed(call, tool, reason)
         status = ToolStatus.OK if answer.found else ToolStatus.BUSINESS_ERROR
-        return ToolResult(call.call_id, call.name, status, dict(answer.data), answer.reason)
+        marked = await _marked(answer.data)
+        if marked.rules:
+            log.warning("tool_result_gives_orders", tool=tool.name, call_id=context.call_id, rules=marked.rules)
+        return ToolResult(call.call_id, call.name, status, marked.data, answer.reason, planted=marked.rules)
 
     def _arguments(self, tool: Tool, text: str) -> tuple[Mapping[str, Any], str]:
         """The parsed arguments, or what is wrong with them."""
@@ -182,6 +186,13 @@ def _checked(answer: ToolAnswer) -> ToolAnswer:
     if size_bytes > ANSWER_MAX_BYTES:
         raise BugError(f"a tool's data has {size_bytes} bytes: at most {ANSWER_MAX_BYTES} are of use.")
     return answer
+
+
+async def _marked(data: Mapping[str, Any]) -> Marked:
+    """The data with planted instructions in brackets; looked through in a thread where there is much of it."""
+    if len(orjson.dumps(dict(data))) <= _READ_AT_ONCE_BYTES:
+        return mark_data(dict(data))
+    return await asyncio.to_thread(mark_data, dict(data))
 
 
 def _worth_retrying(error: Exception) -> bool:

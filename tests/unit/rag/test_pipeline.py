@@ -318,3 +318,14 @@ async def test_collections_are_kept_apart_and_asked_together(
     assert await knowledge.remove(tides.as_posix(), collection="harbour") == 1
     assert await knowledge.documents(collection="harbour") == ()
     assert len(await knowledge.documents()) == 1
+
+
+async def test_a_document_that_gives_orders_is_told_to_whoever_adds_it(
+    embedder: MiniLmEmbedder, note: Path, tmp_path: Path
+) -> None:
+    def inspect(text: str) -> tuple[str, ...]:
+        return ("speaks_of_otters",) if "otter" in text else ()
+
+    async with open_knowledge(knowledge_settings(), tmp_path / "state", embedder, inspect=inspect) as knowledge:
+        assert (await knowledge.add([note])).doubtful == ((note.as_posix(), ("speaks_of_otters",)),)
+        assert (await knowledge.add([note])).doubtful == ()  # it was told when it was new

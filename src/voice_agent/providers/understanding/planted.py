@@ -1,7 +1,7 @@
 """Finds instructions planted in text that is only data: documents, tool results, names that others have chosen.
 
 The model is told that such text is data, and the tool router grants rights to callers only, whatever any text says. This
-is the third line: who reads such text can flag it in the log, mark it for the model, or leave it out.
+is the third line: such text is marked before a model reads it, and the log says so.
 
 Theory of operation: each sentence (and each line) is held against hard rules: the ``injection`` rules of all policy
 files, because documents change language, and those of ``policy.planted.yaml``, for what only documents do: speaking to
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -56,44 +56,63 @@ def find_planted(text: str) -> tuple[Planted, ...]:
 
 def mark_planted(text: str) -> str:
     """``text`` with each planted sentence in brackets that say what it is; as it was where there is none."""
+    return _with_marks(text, find_planted(text))
+
+
+def _with_marks(text: str, found: Sequence[Planted]) -> str:
     parts: list[str] = []
     end = 0
-    for planted in find_planted(text):
+    for planted in found:
         parts += [text[end : planted.start], _MARK.format(text[planted.start : planted.end])]
         end = planted.end
     return "".join([*parts, text[end:]])
 
 
-def planted_rules(data: Any) -> tuple[str, ...]:
-    """The names of the rules that find planted text anywhere in JSON-able ``data``, keys included, each once. Holds no
-    text of the data, so it may be logged."""
-    found: dict[str, None] = {}
-    left = _MOST_CHARACTERS
-    for text in _texts(data, 0):
-        if text is None or left <= 0:
-            found[UNREAD] = None
-            break
-        for planted in find_planted(text[:left]):
-            found[planted.rule] = None
-        if len(text) > left:
-            found[UNREAD] = None
-        left -= len(text)
-    return tuple(found)
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """``data`` with planted sentences marked; ``rules`` names what found them, each once. ``rules`` holds no text of the
+    data, so it may be logged."""
+
+    data: Any
+    rules: tuple[str, ...]
 
 
-def _texts(data: Any, depth: int) -> Iterator[str | None]:
-    """Every text in ``data``; ``None`` where it is nested too deep to be read."""
-    if isinstance(data, str):
-        yield data
-    elif depth >= _MOST_DEPTH:
-        yield None
-    elif isinstance(data, Mapping):
-        for key, value in data.items():
-            yield str(key)
-            yield from _texts(value, depth + 1)
-    elif isinstance(data, list | tuple | set | frozenset):
-        for value in data:
-            yield from _texts(value, depth + 1)
+def mark_data(data: Any) -> Marked:
+    """Marks every text in JSON-able ``data``; keys are read, and stay as they are. What is too much or too deep to be read
+    is left as it is, and said. About 30 µs for a sentence."""
+    reading = _Reading()
+    return Marked(reading.marked(data, 0), tuple(reading.rules))
+
+
+class _Reading:
+    """One result on its way: what was found, and how much may still be read."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, None] = {}
+        self._left = _MOST_CHARACTERS
+
+    def marked(self, data: Any, depth: int) -> Any:
+        if isinstance(data, str):
+            return self._text(data)
+        if not isinstance(data, Mapping | list | tuple):
+            return data
+        if depth >= _MOST_DEPTH:
+            self.rules[UNREAD] = None
+            return data
+        if isinstance(data, Mapping):
+            for key in data:
+                self._text(str(key))
+            return {key: self.marked(value, depth + 1) for key, value in data.items()}
+        return [self.marked(value, depth + 1) for value in data]
+
+    def _text(self, text: str) -> str:
+        if len(text) > self._left:
+            self.rules[UNREAD] = None
+            return text
+        self._left -= len(text)
+        found = find_planted(text)
+        self.rules |= {planted.rule: None for planted in found}
+        return _with_marks(text, found) if found else text
 
 
 def _visible(text: str) -> str:
