@@ -55,6 +55,8 @@ from voice_agent.store.database import Database, open_database
 from voice_agent.store.demo import seed_demo
 from voice_agent.store.handovers import CallbackHandovers
 from voice_agent.store.orders import DatabaseOrders
+from voice_agent.store.totp_secrets import TotpSecrets
+from voice_agent.store.tries import TryCount
 from voice_agent.tools.backend_client import ShopClient
 from voice_agent.tools.base import Tool
 from voice_agent.tools.end_call import end_call_tool
@@ -62,8 +64,10 @@ from voice_agent.tools.knowledge import knowledge_tool
 from voice_agent.tools.orders import order_status_tool
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
+from voice_agent.tools.second_factor import GuardedSecondFactor, SecondFactor, load_second_factor
 from voice_agent.tools.shop import shop_tools
 from voice_agent.tools.sources.load import load_tool_sources
+from voice_agent.tools.totp import TotpFactor
 from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
 
@@ -283,6 +287,7 @@ async def _local_services(
         pins=pins,
         handover=CallbackHandovers(database, clock),
         settings=call_settings(settings),
+        second_factor=second_factor(settings, database, clock),
         warmth=context.warmth,
     )
     return services, knowledge
@@ -381,3 +386,16 @@ async def open_caller_admin(settings: Settings) -> AsyncIterator[CallerAdmin]:
         if settings.demo_data_wanted:
             await _seed_orders(database, clock)
         yield CallerAdmin(database, clock)
+
+
+def second_factor(settings: Settings, database: Database, clock: Clock) -> GuardedSecondFactor | None:
+    """What ``SECOND_FACTOR`` names, with the count of tries that it shares with PINs. Raises ``ConfigError``."""
+    identity = settings.identity
+    if not identity.second_factor:
+        return None
+    factor: SecondFactor
+    if identity.second_factor == "totp":
+        factor = TotpFactor(TotpSecrets(database, identity), clock)
+    else:
+        factor = load_second_factor(identity.second_factor)
+    return GuardedSecondFactor(factor, TryCount(database, identity, clock), identity, settings.tools, clock)

@@ -182,13 +182,14 @@ class PolicyDecision:
 
 
 class SecretOutcome(StrEnum):
-    """Result of checking a secret against the store."""
+    """Result of checking a secret against the store, or a code by a second factor."""
 
     VERIFIED = "verified"
     WRONG = "wrong"
     LOCKED = "locked"
     UNKNOWN_CALLER = "unknown_caller"
     UNAVAILABLE = "unavailable"  # the store could not be asked
+    REFUSED = "refused"  # a second factor is required, and this caller has none: not to be verified by telephone
     INCOMPLETE = "incomplete"  # not the number of digits a secret has: nothing was checked
 
 

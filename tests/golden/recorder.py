@@ -54,6 +54,7 @@ class Script:
     keys: Sequence[tuple[float, str]] = ()
     hang_up_at: float | None = None
     secret: SecretOutcome = SecretOutcome.VERIFIED
+    codes: tuple[SecretOutcome, ...] = ()  # what becomes of each code of six digits; without any, the PIN is enough
     settings: MachineSettings = field(default_factory=lambda: load_agent(None).machine_settings(MachineSettings()))
     caller_id: str = "demo-1001"
     limit_s: float = 120.0
@@ -69,6 +70,7 @@ class _World:
         self._held: dict[ReplyId, float] = {}
         self._heard: Utterance | None = None
         self._utterance: UtteranceId | None = None
+        self._codes = list(script.codes)
         for utterance in script.utterances:
             self.post(utterance.at + 0.0625, e.SpeechStarted(voiced_s=0.0625))
             stop = utterance.at + utterance.lasting + 0.15625
@@ -100,6 +102,11 @@ class _World:
                 meaning = self._heard.meaning if self._heard is not None else Meaning.NONE
                 score = MeaningScore(meaning, 0.875, meaning is not Meaning.NONE, "an example")
                 self.post(now + 0.015625, e.TurnUnderstood(command.turn_id, (score,), command.request))
+            case c.CheckSecret() if self.script.codes:
+                self.post(now + 0.125, e.SecondFactorAsked(6, "It is in your app."))
+            case c.CheckCode():
+                outcome, *self._codes = self._codes
+                self.post(now + 0.0625, e.CodeChecked(outcome, 3 if outcome is SecretOutcome.VERIFIED else 2))
             case c.CheckSecret():
                 left = 3 if self.script.secret is SecretOutcome.VERIFIED else 2
                 self.post(now + 0.0625, e.SecretChecked(self.script.secret, left))
@@ -231,6 +238,18 @@ SCRIPTS: dict[str, Script] = {
         [Utterance(7.0, "Where is my parcel?", meaning=Meaning.NEEDS_IDENTITY)],
         keys=[(15.0, ""), (15.5, ""), (16.0, ""), (16.5, "")],
         secret=SecretOutcome.WRONG,
+    ),
+    "order_with_second_factor": Script(
+        [
+            Utterance(7.0, "Where is my order 83102?", meaning=Meaning.NEEDS_IDENTITY),
+            Utterance(15.0, "[PIN]", secret_digits=4),
+            Utterance(25.0, "What code?", lasting=0.5),
+            Utterance(34.0, "[PIN]", secret_digits=3),
+            Utterance(37.5, "[PIN]", secret_digits=3),
+            Utterance(46.0, "[PIN]", secret_digits=6, answer=("It is on its way to you.",), tool=ORDER),
+        ],
+        codes=(SecretOutcome.WRONG, SecretOutcome.VERIFIED),
+        hang_up_at=54.0,
     ),
 }
 """The calls in this folder; ``python -m tests.golden.recorder`` records them again."""

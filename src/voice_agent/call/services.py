@@ -16,6 +16,7 @@ from voice_agent.providers.vad.base import VoiceDetectorFactory
 from voice_agent.providers.warmth import Warmth
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
+from voice_agent.tools.second_factor import GuardedSecondFactor
 from voice_agent.tools.transfer import Handover
 from voice_agent.tools.verify_pin import PinVerifier
 
@@ -42,7 +43,8 @@ class CallSettings:
 
 @dataclass(frozen=True, slots=True)
 class CallServices:
-    """Shared by all calls of a process; built once by the composition root."""
+    """Shared by all calls of a process; built once by the composition root. Without a ``second_factor`` the PIN alone proves
+    a caller."""
 
     clock: Clock
     recognizers: RecognizerChain
@@ -56,5 +58,6 @@ class CallServices:
     pins: PinVerifier
     handover: Handover
     settings: CallSettings
+    second_factor: GuardedSecondFactor | None = None
     lateness: LatenessWindow = field(default_factory=LatenessWindow)
     warmth: Warmth = field(default_factory=Warmth)

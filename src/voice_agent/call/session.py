@@ -19,6 +19,7 @@ import structlog
 from voice_agent.audio.echo import EchoMeter
 from voice_agent.call.dialogue_manager import DialogueManager
 from voice_agent.call.door import Door
+from voice_agent.call.identity import IdentityChecks
 from voice_agent.call.listening import Listening
 from voice_agent.call.playout import Playout
 from voice_agent.call.reply import ReplyRunner
@@ -28,6 +29,7 @@ from voice_agent.call.vault import SecretVault
 from voice_agent.conversation.agent import AgentProfile
 from voice_agent.conversation.commands import (
     CancelReply,
+    CheckCode,
     CheckSecret,
     Command,
     CommitTurn,
@@ -36,6 +38,7 @@ from voice_agent.conversation.commands import (
     DropTurn,
     EndCall,
     Escalate,
+    ExpectSecret,
     Fill,
     FinaliseTranscript,
     OpenTurn,
@@ -51,8 +54,10 @@ from voice_agent.conversation.commands import (
 from voice_agent.conversation.events import (
     CallerHungUp,
     CallStarted,
+    CodeChecked,
     DtmfReceived,
     Event,
+    SecondFactorAsked,
     SecretChecked,
     Stage,
     StageFailed,
@@ -67,7 +72,7 @@ from voice_agent.conversation.locales import LocaleProfile
 from voice_agent.conversation.machine import CallMachine
 from voice_agent.conversation.states import CallState
 from voice_agent.errors import ProviderError, ProviderFault
-from voice_agent.models import CallId, Message, ReplyId, SecretOutcome
+from voice_agent.models import CallId, Message, ReplyId
 from voice_agent.observability.event_log import EventLog, mask_entry
 from voice_agent.observability.pii import Masker
 from voice_agent.observability.record import RecordSink
@@ -112,7 +117,19 @@ class CallSession:
         self._log = EventLog(call_id, sinks)
         self._masker = Masker()
         self._hears_draft = False
-        self._vault = SecretVault(secret_digits=settings.secret_digits, mask=self._mask_heard)
+        self._vault = SecretVault(
+            secret_digits=settings.secret_digits,
+            mask=self._mask_heard,
+            code_lengths=services.second_factor.code_lengths if services.second_factor else frozenset(),
+        )
+        self._identity = IdentityChecks(
+            services.pins,
+            services.second_factor,
+            self._vault,
+            call_id=call_id,
+            caller_id=caller_id,
+            locale=self._locale.tag,
+        )
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_EVENTS)
         echo = EchoMeter()
         self._playout = Playout(
@@ -308,7 +325,11 @@ class CallSession:
             case StopForBargeIn() | CancelReply():
                 self._stop_reply(command.reply_id)
             case CheckSecret():
-                self._start(self._check_secret(command), "check-secret")
+                self._start(self._prove(self._identity.pin(command.digits)), "check-secret")
+            case CheckCode():
+                self._start(self._prove(self._identity.code(command.digits)), "check-code")
+            case ExpectSecret():
+                self._vault.expect(command.digits)
             case DiscardSecret():
                 self._vault.discard()
             case Escalate():
@@ -416,16 +437,8 @@ class CallSession:
         else:
             self.post(TurnUnderstood(command.turn_id, meanings, command.request))
 
-    async def _check_secret(self, command: CheckSecret) -> None:
-        secret = self._vault.secret()
-        self._vault.discard()
-        if len(secret) != command.digits:  # a correction took digits back: no try is spent on what nobody meant
-            self.post(SecretChecked(SecretOutcome.INCOMPLETE, 0))
-            return
-        outcome, attempts_left = await self._services.pins.verify(self._caller_id, secret)
-        if outcome is SecretOutcome.VERIFIED:
-            self._vault.accept(secret)
-        self.post(SecretChecked(outcome, attempts_left))
+    async def _prove(self, check: Coroutine[Any, Any, SecretChecked | SecondFactorAsked | CodeChecked]) -> None:
+        self._post_masked(await check)
 
     async def _hand_over(self, command: Escalate) -> None:
         try:

@@ -25,13 +25,19 @@ _ZERO_BEHIND = re.compile(r"[\s,-]*\bo(?:h)?\b", re.IGNORECASE)
 
 
 class SecretVault:
-    """One call's vault. Its repr shows no digits. ``mask`` replaces personal data in a text with placeholders."""
+    """One call's vault. Its repr shows no digits. ``mask`` replaces personal data in a text with placeholders.
 
-    def __init__(self, *, secret_digits: int, mask: Callable[[str], str]) -> None:
+    ``secret_digits`` is the length of the secret that is collected first; ``code_lengths`` are those of further ones.
+    """
+
+    def __init__(
+        self, *, secret_digits: int, mask: Callable[[str], str], code_lengths: frozenset[int] = frozenset()
+    ) -> None:
         self._expected = secret_digits
+        self._lengths = code_lengths | {secret_digits}
         self._mask = mask
         self._parts: dict[UtteranceId | str, str] = {}  # in the order they came
-        self._known = ""
+        self._known: set[str] = set()
 
     def __repr__(self) -> str:
         return "SecretVault(…)"
@@ -60,18 +66,26 @@ class SecretVault:
         return self._mask(runs.redacted), len(digits)
 
     def _without_codes(self, text: str, *, unverified: bool) -> str:
-        """Replaces runs as long as the secret while the caller is ``unverified``, unless they are called an order number,
-        and the known secret at any time."""
+        """Replaces runs as long as a secret while the caller is ``unverified``, unless they are called an order number,
+        and the known secrets at any time."""
         out, done = [], 0
         for run in located_runs(text):
             digits, end = run.digits, run.end
-            if len(digits) == self._expected - 1 and (zero := _ZERO_BEHIND.match(text, end)):
+            if len(digits) + 1 in self._lengths and (zero := _ZERO_BEHIND.match(text, end)):
                 digits, end = f"{digits}0", zero.end()
-            could_be = unverified and len(digits) == self._expected and not _ORDER_BEFORE.search(text[: run.start])
-            if digits == self._known or could_be:
+            could_be = self._holds_known(digits) or (unverified and len(digits) in self._lengths)
+            if digits in self._known or (could_be and not _ORDER_BEFORE.search(text[: run.start])):
                 out += [text[done : run.start], PLACEHOLDER]
                 done = end
         return "".join(out) + text[done:]
+
+    def _holds_known(self, digits: str) -> bool:
+        """A known secret with one digit more: "the right one, and eight two …" is heard as one run."""
+        return any(secret in digits and len(digits) - len(secret) <= 1 for secret in self._known)
+
+    def expect(self, digits: int) -> None:
+        """The secret collected from now on has this many digits."""
+        self._expected = digits
 
     def press(self, key: str) -> None:
         """A digit of the secret was keyed."""
@@ -86,7 +100,7 @@ class SecretVault:
 
     def accept(self, secret: str) -> None:
         """``secret`` proved right: for the rest of the call it is taken out of whatever the caller says."""
-        self._known = secret
+        self._known.add(secret)
         self.discard()
 
     def discard(self) -> None:
@@ -96,4 +110,4 @@ class SecretVault:
     def close(self) -> None:
         """Forgets everything: the call is over."""
         self.discard()
-        self._known = ""
+        self._known.clear()

@@ -1,7 +1,7 @@
-"""``voice-agent callers``: who may prove their identity, and with which PIN.
+"""``voice-agent callers``: who may prove their identity, with which PIN and which second factor.
 
-A PIN is typed at a prompt, or comes on standard input for scripts; it is never an argument, which other users of the
-machine and the shell's history could read.
+A PIN or a secret is typed at a prompt, or comes on standard input for scripts; it is never an argument, which other users
+of the machine and the shell's history could read.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _CallerId = Annotated[str, typer.Argument(metavar="CALLER", help="A telephone nu
 
 @callers_app.command("list")
 def list_callers() -> None:
-    """List all callers, failed tries and locks; never PINs."""
-    table = Table("caller", "name", "locale", "failed tries", "locked for")
+    """List all callers, their second factor, failed tries and locks; never PINs or secrets."""
+    table = Table("caller", "name", "locale", "second factor", "failed tries", "locked for")
     for row in _with_admin(lambda admin: admin.all()):
         locked = f"{row.locked_s / 60:.0f} min" if row.locked_s else ""
-        table.add_row(row.caller_id, row.name, row.locale, str(row.failures or ""), locked)
+        factor = "totp" if row.has_totp else ""
+        table.add_row(row.caller_id, row.name, row.locale, factor, str(row.failures or ""), locked)
     Console().print(table)
 
 
@@ -56,6 +57,35 @@ def set_pin(caller: _CallerId) -> None:
     typer.echo(f"{key} has a new PIN")
 
 
+@callers_app.command("set-totp")
+def set_totp(
+    caller: _CallerId,
+    issuer: Annotated[str, typer.Option(help="What the app shows beside the caller id.")] = "Voice agent",
+    existing: Annotated[
+        bool, typer.Option("--existing", help="Ask for a secret that the caller's app has already (base32).")
+    ] = False,
+) -> None:
+    """Give a caller a secret for time-based codes; prints it once, as the otpauth:// URI that an app reads."""
+    from voice_agent.config import load_settings
+    from voice_agent.tools.totp import new_secret, provisioning_uri, secret_from
+
+    identity = load_settings().identity
+    secret = secret_from(_typed("TOTP secret (base32)", twice=False)) if existing else new_secret()
+    key = _with_admin(lambda admin: admin.set_totp(caller, secret, identity))
+    if existing:
+        typer.echo(f"{key} has a new TOTP secret")
+    else:
+        typer.echo(provisioning_uri(secret, account=key, issuer=issuer))
+        typer.echo(f"{key} has a new TOTP secret, which is not shown again: put it into the caller's app now", err=True)
+
+
+@callers_app.command("remove-totp")
+def remove_totp(caller: _CallerId) -> None:
+    """Take the secret for time-based codes away: the PIN alone proves this caller again, unless more is required."""
+    key = _with_admin(lambda admin: admin.remove_totp(caller))
+    typer.echo(f"{key} has no TOTP secret any more")
+
+
 @callers_app.command()
 def unlock(caller: _CallerId) -> None:
     """Take off the lock after wrong PINs."""
@@ -76,13 +106,17 @@ def _new_pin() -> str:
     from voice_agent.store.caller_admin import weakness
 
     digits = load_settings().identity.pin_digits
-    if sys.stdin.isatty():
-        pin = typer.prompt(f"New PIN ({digits} digits)", hide_input=True, confirmation_prompt=True)
-    else:
-        pin = sys.stdin.readline().strip()
+    pin = _typed(f"New PIN ({digits} digits)", twice=True)
     if problem := weakness(pin, digits):
         raise ConfigError(f"this PIN is not taken: {problem}")
-    return str(pin)
+    return pin
+
+
+def _typed(prompt: str, *, twice: bool) -> str:
+    """What is typed, unseen; the first line of standard input where that is no terminal."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=twice))
+    return sys.stdin.readline().strip()
 
 
 def _with_admin(work: Callable[[CallerAdmin], Awaitable[T]]) -> T:

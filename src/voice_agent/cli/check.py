@@ -144,6 +144,28 @@ async def _database(settings: Settings) -> str:
         return f"{database.name}: readable, writable, of this version"
 
 
+async def _second_factor(settings: Settings) -> str:
+    name = settings.identity.second_factor
+    if not name:
+        return "none: the PIN alone proves a caller (SECOND_FACTOR)"
+    from voice_agent.store.database import open_database
+    from voice_agent.store.totp_secrets import TotpSecrets
+    from voice_agent.tools.second_factor import load_second_factor
+
+    others = "handed over" if settings.identity.second_factor_required else "verified by their PIN"
+    if name != "totp":
+        lengths = sorted(load_second_factor(name).code_lengths)
+        return f"{name}: loaded, codes of {' or '.join(map(str, lengths))} digits; callers without one are {others}"
+    async with open_database(settings.store, settings.server.state_dir) as database:
+        total, sealed_otherwise = await TotpSecrets(database, settings.identity).sealed_otherwise()
+    if sealed_otherwise:
+        raise ConfigError(
+            f"{sealed_otherwise} of {total} TOTP secrets do not open with this IDENTITY_KEY: set the one they were stored "
+            "with, or give those callers new ones (voice-agent callers set-totp)."
+        )
+    return f"totp: callers with a secret: {total}, all of them open; the others are {others}"
+
+
 async def _knowledge(settings: Settings) -> str:
     if not settings.knowledge.enabled:
         return "switched off (ENABLE_RAG)"
@@ -206,6 +228,7 @@ def _existing(folder: Path) -> Path:
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("turn taking", _turn_taking),
     ("database", _database),
+    ("second factor", _second_factor),
     ("knowledge base", _knowledge),
     ("port", _port),
     ("disk", _disk),

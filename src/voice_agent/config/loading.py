@@ -99,6 +99,7 @@ def load_settings(env_file: str | Path | None = ".env") -> Settings:
     _check_accounts(settings)
     _check_hedging(settings)
     _check_workers(settings.server)
+    _check_second_factor(settings.identity)
     if settings.shop.api_url and not settings.shop.api_token.get_secret_value():
         raise ConfigError(
             f"SHOP_API_URL={settings.shop.api_url} needs SHOP_API_TOKEN: set it to the shop's bearer token."
@@ -136,6 +137,21 @@ def _check_accounts(settings: Settings) -> None:
                 raise ConfigError(f"{variable} needs OPENAI_API_KEY: set it, or choose another provider.")
             if name == "compatible" and not settings.compatible.base_url:
                 raise ConfigError(f"{variable} needs COMPATIBLE_BASE_URL, as http://127.0.0.1:8001/v1.")
+
+
+def _check_second_factor(identity: IdentitySettings) -> None:
+    key = identity.identity_key.get_secret_value()
+    if identity.second_factor == "totp" and not key:
+        raise ConfigError(
+            "SECOND_FACTOR=totp needs IDENTITY_KEY, which seals the secrets in the database: set it to what "
+            "'openssl rand -base64 32' prints, and keep it."
+        )
+    if key and identity.sealing_key is None:
+        raise ConfigError(
+            "IDENTITY_KEY (hidden) is not 32 bytes in base64: set it to what 'openssl rand -base64 32' prints."
+        )
+    if identity.second_factor_required and not identity.second_factor:
+        raise ConfigError("SECOND_FACTOR_REQUIRED=true needs SECOND_FACTOR: say which, as SECOND_FACTOR=totp.")
 
 
 def _check_hedging(settings: Settings) -> None:

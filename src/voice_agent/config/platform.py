@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -10,13 +11,48 @@ from voice_agent.config.base import NameList, SettingsGroup
 
 
 class IdentitySettings(SettingsGroup):
-    """PINs and lock-out."""
+    """PINs, a second factor, and lock-out."""
 
     pin_digits: int = Field(4, alias="PIN_DIGITS", description="digits of a PIN", ge=4, le=12)
     pin_max_attempts: int = Field(
         3, alias="PIN_MAX_ATTEMPTS", description="wrong tries before the lock-out, across calls", ge=1
     )
     pin_lockout_s: float = Field(900, alias="PIN_LOCKOUT_S", description="length of the lock-out", ge=1)
+    second_factor: str = Field(
+        "",
+        alias="SECOND_FACTOR",
+        description=(
+            "what must prove a caller after the PIN: totp, module:attribute, or an entry point's name; empty: nothing; see "
+            "docs/identity.md"
+        ),
+    )
+    second_factor_required: bool = Field(
+        False,
+        alias="SECOND_FACTOR_REQUIRED",
+        description="true: callers who have no second factor are handed over; false: their PIN is enough",
+    )
+    second_factor_timeout_ms: int = Field(
+        2000, alias="SECOND_FACTOR_TIMEOUT_MS", description="time of each of its steps", ge=100, le=10_000
+    )
+    identity_key: SecretStr = Field(
+        SecretStr(""),
+        alias="IDENTITY_KEY",
+        description="seals the secrets of totp in the database: what openssl rand -base64 32 prints, 32 random bytes",
+    )
+
+    @property
+    def sealing_key(self) -> bytes | None:
+        """``IDENTITY_KEY`` as bytes; None where it is empty or no key."""
+        written = self.identity_key.get_secret_value().strip().translate(_URL_SAFE)
+        try:
+            key = base64.b64decode(written, validate=True)
+        except ValueError:
+            return None
+        return key if len(key) == _KEY_BYTES else None
+
+
+_KEY_BYTES = 32
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class KnowledgeSettings(SettingsGroup):

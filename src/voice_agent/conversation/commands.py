@@ -204,9 +204,25 @@ class CancelReply:
 
 @dataclass(frozen=True, slots=True)
 class CheckSecret:
-    """Compare the digits collected so far with the store."""
+    """Compare the digits collected so far, a PIN, with the store."""
 
     name: ClassVar[str] = "check_secret"
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCode:
+    """Let the second factor compare the digits collected so far."""
+
+    name: ClassVar[str] = "check_code"
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectSecret:
+    """From now on the secret to collect has this many digits."""
+
+    name: ClassVar[str] = "expect_secret"
     digits: int
 
 
@@ -251,6 +267,8 @@ Command = (
     | StopForBargeIn
     | CancelReply
     | CheckSecret
+    | CheckCode
+    | ExpectSecret
     | DiscardSecret
     | Escalate
     | EndCall

@@ -138,9 +138,30 @@ class TurnUnderstood:
 
 @dataclass(frozen=True, slots=True)
 class SecretChecked:
-    """The store compared the collected secret. ``attempts_left`` counts tries before lock-out."""
+    """The store compared the collected PIN; ``VERIFIED`` where nothing more is needed. ``attempts_left`` counts tries before
+    lock-out."""
 
     name: ClassVar[str] = "secret_checked"
+    outcome: SecretOutcome
+    attempts_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactorAsked:
+    """The collected PIN was right, and does not do: a second factor wants a code of ``digits`` digits too. ``sentence`` is
+    what it says about where the code is found, in the call's language; empty where it says nothing."""
+
+    name: ClassVar[str] = "second_factor_asked"
+    digits: int
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeChecked:
+    """The second factor compared the collected code, or could not ask for one (``UNAVAILABLE``, ``REFUSED``).
+    ``attempts_left`` counts tries before lock-out."""
+
+    name: ClassVar[str] = "code_checked"
     outcome: SecretOutcome
     attempts_left: int
 
@@ -365,6 +386,8 @@ Event = (
     | DtmfReceived
     | TurnUnderstood
     | SecretChecked
+    | SecondFactorAsked
+    | CodeChecked
     | LlmStarted
     | LlmAnswered
     | SegmentWritten

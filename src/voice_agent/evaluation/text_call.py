@@ -32,6 +32,7 @@ from voice_agent.providers.understanding.base import Understanding
 from voice_agent.providers.vad.base import OnFailure, OnHop
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
+from voice_agent.tools.second_factor import GuardedSecondFactor
 from voice_agent.tools.verify_pin import PinVerifier
 
 _HOP_SAMPLES = 512
@@ -155,6 +156,7 @@ class TextCall:
         caller_id: str,
         call_id: str,
         locale: str = "en-US",
+        second_factor: GuardedSecondFactor | None = None,
         sinks: Sequence[RecordSink] = (),
         patience_s: float = 30.0,
     ) -> None:
@@ -181,6 +183,7 @@ class TextCall:
             pins=pins,
             handover=_Handovers(),
             settings=settings,
+            second_factor=second_factor,
         )
         self._session = CallSession(
             services,

@@ -21,11 +21,13 @@ from voice_agent.conversation.commands import (
 from voice_agent.conversation.events import (
     CallerHungUp,
     CallStarted,
+    CodeChecked,
     FillerSpoken,
     PlayoutStarted,
     ProviderSwitched,
     ReplyFailed,
     ReplyFinished,
+    SecondFactorAsked,
     SecretChecked,
     SegmentWithheld,
     StageFailed,
@@ -111,6 +113,11 @@ def _line(entry: object) -> tuple[int, str, dict[str, Any]]:
         case SecretChecked():
             fields = {"outcome": entry.outcome.value, "attempts_left": entry.attempts_left}
             return _INFO, "secret_checked", fields
+        case SecondFactorAsked():
+            return _INFO, "second_factor_asked", {"digits": entry.digits}
+        case CodeChecked():
+            fields = {"outcome": entry.outcome.value, "attempts_left": entry.attempts_left}
+            return _INFO, "code_checked", fields
         case EndCall():
             level = _ERROR if entry.outcome is CallOutcome.ERROR else _INFO
             return level, "call_end", {"outcome": entry.outcome.value, "reason": entry.reason}

@@ -9,23 +9,27 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from voice_agent.clock import Clock
+from voice_agent.config import IdentitySettings
 from voice_agent.errors import ConfigError
 from voice_agent.store.callers import caller_key, hash_pin
 from voice_agent.store.database import Database
-from voice_agent.store.tables import callers, pin_attempts
+from voice_agent.store.tables import callers, pin_attempts, totp_secrets
+from voice_agent.store.totp_secrets import TotpSecrets
 
 _ASCENDING = "0123456789"
 
 
 @dataclass(frozen=True, slots=True)
 class CallerRow:
-    """One caller as an operator sees it. ``locked_s``: seconds until the lock ends, 0 without one."""
+    """One caller as an operator sees it. ``locked_s``: seconds until the lock ends, 0 without one; ``has_totp``: whether
+    there is a secret for time-based codes."""
 
     caller_id: str
     name: str
     locale: str
     failures: int
     locked_s: float
+    has_totp: bool
 
 
 def weakness(pin: str, digits: int) -> str:
@@ -88,6 +92,20 @@ class CallerAdmin:
             await connection.execute(delete(pin_attempts).where(pin_attempts.c.caller_id == key))
         return key
 
+    async def set_totp(self, caller_id: str, secret: bytes, settings: IdentitySettings) -> str:
+        """Gives the caller a secret for time-based codes, in place of an older one. Raises ``ConfigError`` without an
+        ``IDENTITY_KEY``."""
+        return await TotpSecrets(self._database, settings).put(caller_id, secret)
+
+    async def remove_totp(self, caller_id: str) -> str:
+        """Takes the secret for time-based codes away."""
+        key = caller_key(caller_id)
+        async with self._database.begin() as connection:
+            gone = await connection.execute(delete(totp_secrets).where(totp_secrets.c.caller_id == key))
+            if gone.rowcount != 1:
+                raise ConfigError(f"{key} has no TOTP secret: see 'voice-agent callers list'.")
+        return key
+
     async def all(self) -> list[CallerRow]:
         """Every caller, by id."""
         now_s = self._clock.wall().timestamp()
@@ -99,14 +117,18 @@ class CallerAdmin:
                 callers.c.locale,
                 func.coalesce(tries.failures, 0),
                 func.coalesce(tries.locked_until_s, 0.0),
+                totp_secrets.c.caller_id.is_not(None),
             )
-            .select_from(callers.outerjoin(pin_attempts, tries.caller_id == callers.c.caller_id))
+            .select_from(
+                callers.outerjoin(pin_attempts, tries.caller_id == callers.c.caller_id).outerjoin(totp_secrets)
+            )
             .order_by(callers.c.caller_id)
         )
         async with self._database.begin() as connection:
             rows = (await connection.execute(query)).all()
         return [
-            CallerRow(key, name, locale, tried, max(0.0, until - now_s)) for key, name, locale, tried, until in rows
+            CallerRow(key, name, locale, tried, max(0.0, until - now_s), bool(has_totp))
+            for key, name, locale, tried, until, has_totp in rows
         ]
 
 

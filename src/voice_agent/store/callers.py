@@ -4,10 +4,8 @@ Rules of PIN checking:
 
 - PINs are stored as argon2id hashes (t=2, m=19 MiB, p=1: the OWASP password storage minimum) and compared by argon2's
   own constant-time comparison, in a thread: one check takes 20–60 ms of processor time.
-- A try is *counted before it is checked*, by one conditional UPDATE. However many calls and processes try at once, at
-  most ``pin_max_attempts`` PINs are ever compared before the lock; a try that is cancelled or crashes stays counted.
-- The try that uses up the last attempt locks the caller for ``pin_lockout_s``; a right PIN resets the count. While the
-  last allowed try is being checked, other calls of the same caller hear "locked".
+- A try is counted before it is checked, and the last one locks: see ``tries``. A right PIN forgets the wrong ones before
+  it where it is the whole proof; where a second factor follows, it only takes its own try back.
 - An unknown caller id costs the same work (a comparison against a dummy hash) and is counted and locked the same way.
 - The PIN is never part of an exception, a log line, a representation or an SQL parameter.
 """
@@ -22,15 +20,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
 from voice_agent.clock import Clock
 from voice_agent.config import IdentitySettings
 from voice_agent.errors import StoreError
 from voice_agent.models import SecretOutcome
 from voice_agent.store.database import Database
-from voice_agent.store.tables import CALLER_ID_CHARS, callers, pin_attempts
+from voice_agent.store.tables import CALLER_ID_CHARS, callers
+from voice_agent.store.tries import TryCount
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -43,8 +41,6 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 #: Concurrent hash computations: each holds 19 MiB and one core.
 _HASH_THREADS = 2
-
-_COUNT_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +103,8 @@ class CallerDirectory:
 
     def __init__(self, database: Database, settings: IdentitySettings, clock: Clock) -> None:
         self._database = database
-        self._max_attempts = settings.pin_max_attempts
-        self._lockout_s = settings.pin_lockout_s
-        self._clock = clock
+        self._tries = TryCount(database, settings, clock)
+        self._is_whole_proof = not settings.second_factor
         self._threads = ThreadPoolExecutor(_HASH_THREADS, thread_name_prefix="pin")
 
     async def warm_up(self) -> None:
@@ -139,17 +134,20 @@ class CallerDirectory:
         """
         key = caller_key(caller_id)
         try:
-            failures = await self._count_try(key)
+            failures = await self._tries.count(key)
             if failures is None:
                 return SecretOutcome.LOCKED, 0
             pin_hash = await self._pin_hash(key)
             loop = asyncio.get_running_loop()
             if await loop.run_in_executor(self._threads, _matches, pin_hash, pin):
-                await self._reset(key)
-                return SecretOutcome.VERIFIED, self._max_attempts
+                if self._is_whole_proof:
+                    await self._tries.forget(key)
+                    return SecretOutcome.VERIFIED, self._tries.most
+                await self._tries.take_back(key)
+                return SecretOutcome.VERIFIED, self._tries.most - failures + 1
         except StoreError:
             return SecretOutcome.UNAVAILABLE, 0
-        attempts_left = max(0, self._max_attempts - failures)
+        attempts_left = max(0, self._tries.most - failures)
         if not attempts_left:
             return SecretOutcome.LOCKED, 0
         return (SecretOutcome.UNKNOWN_CALLER if pin_hash is None else SecretOutcome.WRONG), attempts_left
@@ -158,41 +156,3 @@ class CallerDirectory:
         async with self._database.begin() as connection:
             found = await connection.execute(select(callers.c.pin_hash).where(callers.c.caller_id == key))
             return found.scalar_one_or_none()
-
-    async def _count_try(self, key: str) -> int | None:
-        """Adds one try and locks at the last; gives the number of tries so far, or ``None`` while locked."""
-        now_s = self._clock.wall().timestamp()
-        row = pin_attempts.c
-        # Reached only when there is no lock or it has run out: a lock that has run out starts a new count.
-        tries = case((row.locked_until_s.is_not(None), 1), else_=row.failures + 1)
-        count = (
-            update(pin_attempts)
-            .where(row.caller_id == key, or_(row.locked_until_s.is_(None), row.locked_until_s <= now_s))
-            .values(
-                failures=tries,
-                locked_until_s=case((tries >= self._max_attempts, now_s + self._lockout_s), else_=None),
-            )
-        )
-        current = select(row.failures).where(row.caller_id == key)
-        first = insert(pin_attempts).values(
-            caller_id=key, failures=1, locked_until_s=now_s + self._lockout_s if self._max_attempts == 1 else None
-        )
-        for _ in range(_COUNT_ATTEMPTS):
-            async with self._database.begin() as connection:
-                counted = (await connection.execute(count)).rowcount == 1
-                failures: int | None = (await connection.execute(current)).scalar_one_or_none()
-            if failures is not None:
-                return failures if counted else None
-            try:
-                async with self._database.begin() as connection:
-                    await connection.execute(first)
-            except IntegrityError:  # another call counted this caller's first try in between
-                continue
-            return 1
-        raise StoreError("a PIN try could not be counted")
-
-    async def _reset(self, key: str) -> None:
-        async with self._database.begin() as connection:
-            await connection.execute(
-                update(pin_attempts).where(pin_attempts.c.caller_id == key).values(failures=0, locked_until_s=None)
-            )

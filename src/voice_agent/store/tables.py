@@ -1,13 +1,15 @@
 """The relational tables. Portable SQL only: the same definitions serve SQLite and PostgreSQL.
 
 Moments are Unix seconds (UTC) in double precision and days are dates, so that no database's idea of time zones matters.
-``SCHEMA_VERSION`` grows with every change of shape; ``database.py`` refuses a database of another version.
+``SCHEMA_VERSION`` grows with every change of a table's shape; ``database.py`` refuses a database of another version. A
+table that is missing is made: one more of them changes no other.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     Column,
     Date,
@@ -53,6 +55,15 @@ pin_attempts = Table(
     Column("caller_id", String(CALLER_ID_CHARS), primary_key=True),
     Column("failures", Integer, nullable=False),
     Column("locked_until_s", Double),
+)
+
+#: Secrets of time-based codes, sealed (``totp_secrets``). ``last_step``: the newest time step whose code was accepted.
+totp_secrets = Table(
+    "totp_secrets",
+    metadata,
+    Column("caller_id", ForeignKey("callers.caller_id", ondelete="CASCADE"), primary_key=True),
+    Column("sealed", String(200), nullable=False),
+    Column("last_step", BigInteger),
 )
 
 orders = Table(

@@ -14,7 +14,7 @@ from voice_agent.call.door import HEAR_RATE_HZ
 from voice_agent.call.services import CallServices, CallSettings
 from voice_agent.call.session import CallSession
 from voice_agent.clock import LoopClock
-from voice_agent.config import ToolSettings
+from voice_agent.config import IdentitySettings, ToolSettings
 from voice_agent.conversation.agent import AgentProfile
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.errors import ProviderError, ProviderFault
@@ -40,6 +40,7 @@ from voice_agent.providers.vad.base import OnFailure, OnHop
 from voice_agent.tools.base import Tool
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
+from voice_agent.tools.second_factor import GuardedSecondFactor, SecondFactor
 
 HOP_SAMPLES = 512
 HOP_S = HOP_SAMPLES / HEAR_RATE_HZ
@@ -52,12 +53,13 @@ Round = list[LlmEvent | float | Exception]
 @dataclass
 class World:
     """The script. ``rounds`` are the language model's streams in order (a float is a pause in seconds, an error is
-    raised), ``words`` what each utterance says, ``meanings`` what each turn means."""
+    raised), ``words`` what each utterance says, ``meanings`` what each turn means; ``factor`` follows a right PIN."""
 
     words: list[str] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     meanings: list[Meaning] = field(default_factory=list)
     pin: str = "4271"
+    factor: SecondFactor | None = None
     speech_s: float = 1.0
     speech_fault: ProviderError | None = None
     speech_delay_s: float = 0.0
@@ -228,6 +230,27 @@ class Pins:
         return (SecretOutcome.VERIFIED, 3) if right else (SecretOutcome.WRONG, 2)
 
 
+class Tries:
+    """The count of wrong codes, in memory."""
+
+    most = 3
+
+    def __init__(self) -> None:
+        self.wrong = 0
+
+    async def count(self, key: str) -> int | None:
+        if self.wrong >= self.most:
+            return None
+        self.wrong += 1
+        return self.wrong
+
+    async def take_back(self, key: str) -> None:
+        self.wrong -= 1
+
+    async def forget(self, key: str) -> None:
+        self.wrong = 0
+
+
 class Handover:
     def __init__(self, world: World) -> None:
         self._world = world
@@ -284,6 +307,7 @@ class Caller:
         locale: str = "en-US",
     ) -> None:
         self.world = world
+        self.tries = Tries()
         self.door = Door()
         self.records: list[LogRecord] = []
         clock = LoopClock()
@@ -301,6 +325,7 @@ class Caller:
             pins=Pins(world),
             handover=Handover(world),
             settings=settings or CallSettings(),
+            second_factor=self._factor(clock),
         )
         self.session = CallSession(
             services,
@@ -312,6 +337,13 @@ class Caller:
             agent=agent or AgentProfile(),
         )
         self.running = asyncio.create_task(self.session.run(), name="the-call")
+
+    def _factor(self, clock: LoopClock) -> GuardedSecondFactor | None:
+        if self.world.factor is None:
+            return None
+        return GuardedSecondFactor(
+            self.world.factor, self.tries, IdentitySettings.model_construct(), ToolSettings(), clock
+        )
 
     async def has_phrases(self) -> None:
         """The fixed phrases are prepared, as a server's are soon after its start."""

@@ -144,3 +144,27 @@ def test_a_zero_said_as_a_letter_behind_the_digits_belongs_to_them(text: str) ->
     heard, _ = vault.hear(UtteranceId(1), text, partial=False, collecting=False, unverified=True)
     assert "613" not in heard
     assert PLACEHOLDER in heard
+
+
+def test_a_known_secret_is_withheld_though_a_word_before_it_reads_as_a_digit(vault: SecretVault) -> None:
+    vault.accept("8265")
+    heard = hear(vault, FIRST, "was it the right one, and eight two six five", collecting=False, unverified=False)[0]
+    assert not any(form in heard for form in ("8265", "eight two"))
+    for spoken in ("order 18265", "call me at 415 555 8265", "I paid 8256"):
+        assert (
+            hear(vault, FIRST, spoken, collecting=False, unverified=False)[0]
+            == hear(SecretVault(secret_digits=4, mask=mask), FIRST, spoken, collecting=False, unverified=False)[0]
+        )
+
+
+def test_a_code_of_another_length_is_collected_once_it_is_expected_and_withheld_before() -> None:
+    vault = SecretVault(secret_digits=4, mask=mask, code_lengths=frozenset({6}))
+    heard, _ = hear(vault, FIRST, "the number I got is 905316, for order 831029", collecting=False, unverified=True)
+    assert heard == "the number I got is [PIN], for order 831029"
+    vault.expect(6)
+    heard, digits = hear(vault, SECOND, "nine oh five three one six", collecting=True, unverified=True)
+    assert (heard, digits, vault.secret()) == ("[PIN]", 6, "905316")
+    vault.accept("905316")
+    vault.accept("4271")
+    heard, _ = hear(vault, FIRST, "905316 or 4271 but not 905317", collecting=False, unverified=False)
+    assert heard == "[PIN] or [PIN] but not 905317"

@@ -21,6 +21,10 @@ from voice_agent.errors import ConfigError
         ),
         ({"ASR_PROVIDER": "deepgram"}, "ASR_PROVIDER=deepgram needs DEEPGRAM_API_KEY"),
         ({"TTS_PROVIDER": "compatible,local"}, "TTS_PROVIDER=compatible,local needs COMPATIBLE_BASE_URL"),
+        ({"SECOND_FACTOR": "totp"}, "SECOND_FACTOR=totp needs IDENTITY_KEY"),
+        ({"IDENTITY_KEY": "hunter2"}, r"IDENTITY_KEY \(hidden\) is not 32 bytes in base64"),
+        ({"SECOND_FACTOR_REQUIRED": "true"}, "SECOND_FACTOR_REQUIRED=true needs SECOND_FACTOR"),
+        ({"SECOND_FACTOR_TIMEOUT_MS": "5"}, "SECOND_FACTOR_TIMEOUT_MS='5' is not valid"),
         ({"ADMISSION_MAX_LOOP_LAG_MS": "0"}, "ADMISSION_MAX_LOOP_LAG_MS='0' is not valid"),
     ],
 )

@@ -10,7 +10,13 @@ import pytest
 from voice_agent.conversation.locales import DEFAULT_LOCALE, LOCALES, LocaleProfile, Prompts, resolve_locale
 
 #: The fields that the machine fills, by prompt.
-FILLED = {"pin_incomplete": {"expected"}, "handover_callback": {"reference"}}
+FILLED = {
+    "pin_incomplete": {"expected"},
+    "ask_code": {"expected"},
+    "ask_code_again": {"expected"},
+    "code_incomplete": {"expected"},
+    "handover_callback": {"reference"},
+}
 
 
 def test_the_contracts_locales_are_there() -> None:

@@ -148,6 +148,15 @@ PROFILE = LocaleProfile(
         pin_incomplete=("I didn't get all of it.", "Please say all {expected} digits of your PIN."),
         pin_locked=("I'm sorry, that was one try too many, so I can't open this account by phone for now.",),
         pin_unavailable=("I'm sorry, I can't check PINs at the moment.", "Can I help you with something else?"),
+        ask_code=("Thank you.", "Now please tell me the {expected} digit code, or key it in."),
+        ask_code_again=(
+            "I need the {expected} digit code first.",
+            "You can say it or key it in, or ask for a colleague.",
+        ),
+        code_wrong=("I'm sorry, that code is not right, or was used before.", "Please tell me the newest one."),
+        code_incomplete=("I didn't get all of it.", "Please say all {expected} digits of the code."),
+        code_unavailable=("I'm sorry, I can't check codes at the moment.", "Can I help you with something else?"),
+        code_missing=("I'm sorry, this account can't be opened by phone without a second proof of who you are.",),
         blocked=("I'm sorry, I can't do that.", "What else can I help you with?"),
         abuse=("I'd like to help you, but please let us keep this friendly.", "What can I do for you?"),
         card_details=(

@@ -81,6 +81,15 @@ PROFILE = LocaleProfile(
         pin_incomplete=("Je n'ai pas tout compris.", "Dites les {expected} chiffres de votre code, s'il vous plaît."),
         pin_locked=("Désolé, il y a eu trop d'essais, je ne peux pas ouvrir ce compte par téléphone pour l'instant.",),
         pin_unavailable=("Désolé, je ne peux pas vérifier les codes en ce moment.", "Puis-je vous aider autrement ?"),
+        ask_code=("Merci.", "Dites-moi maintenant le code à {expected} chiffres, ou tapez-le sur le clavier."),
+        ask_code_again=(
+            "Il me faut d'abord le code à {expected} chiffres.",
+            "Vous pouvez le dire, le taper, ou demander un collègue.",
+        ),
+        code_wrong=("Désolé, ce code n'est pas bon ou a déjà servi.", "Dites-moi le plus récent, s'il vous plaît."),
+        code_incomplete=("Je n'ai pas tout compris.", "Dites les {expected} chiffres du code, s'il vous plaît."),
+        code_unavailable=("Désolé, je ne peux pas vérifier les codes en ce moment.", "Puis-je vous aider autrement ?"),
+        code_missing=("Désolé, sans une deuxième preuve d'identité je ne peux pas ouvrir ce compte par téléphone.",),
         blocked=("Désolé, cela ne m'est pas possible.", "En quoi puis-je vous aider d'autre ?"),
         abuse=("Je veux bien vous aider, mais restons aimables.", "Que puis-je faire pour vous ?"),
         card_details=(

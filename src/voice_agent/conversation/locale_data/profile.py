@@ -19,6 +19,14 @@ class Prompts:
     pin_incomplete: tuple[str, ...]  # {expected}
     pin_locked: tuple[str, ...]
     pin_unavailable: tuple[str, ...]
+    ask_code: tuple[
+        str, ...
+    ]  # {expected}; after a right PIN, what the factor says of its code comes before the last one
+    ask_code_again: tuple[str, ...]  # {expected}
+    code_wrong: tuple[str, ...]
+    code_incomplete: tuple[str, ...]  # {expected}
+    code_unavailable: tuple[str, ...]
+    code_missing: tuple[str, ...]  # a code is required and the caller has none: said before a handover
     blocked: tuple[str, ...]
     abuse: tuple[str, ...]
     card_details: tuple[str, ...]  # the caller offers or tells card details, which no tool here may take

@@ -74,6 +74,15 @@ PROFILE = LocaleProfile(
         pin_incomplete=("No lo he entendido entero.", "Diga las {expected} cifras de su PIN, por favor."),
         pin_locked=("Lo siento, ha habido demasiados intentos y no puedo abrir esta cuenta por teléfono por ahora.",),
         pin_unavailable=("Lo siento, ahora no puedo comprobar el PIN.", "¿Puedo ayudarle con otra cosa?"),
+        ask_code=("Gracias.", "Ahora dígame el código de {expected} cifras, o márquelo en el teclado."),
+        ask_code_again=(
+            "Primero necesito el código de {expected} cifras.",
+            "Puede decirlo, marcarlo o pedir un compañero.",
+        ),
+        code_wrong=("Lo siento, ese código no es correcto o ya se ha usado.", "Dígame el más reciente, por favor."),
+        code_incomplete=("No lo he entendido entero.", "Diga las {expected} cifras del código, por favor."),
+        code_unavailable=("Lo siento, ahora no puedo comprobar códigos.", "¿Puedo ayudarle con otra cosa?"),
+        code_missing=("Lo siento, sin una segunda prueba de identidad no puedo abrir esta cuenta por teléfono.",),
         blocked=("Lo siento, eso no puedo hacerlo.", "¿En qué más puedo ayudarle?"),
         abuse=("Quiero ayudarle, pero hablemos con amabilidad, por favor.", "¿Qué puedo hacer por usted?"),
         card_details=(

@@ -168,7 +168,7 @@ class AgentSide:
         reply.writing.discard(result.call_id)
         reply.calling.discard(result.call_id)
         if result.status is ToolStatus.DENIED and result.reason == "identity_required" and not ctx.verified:
-            self._decisions.ask_secret(reply.turn_id)
+            self._decisions.identity.ask(reply.turn_id)
         elif result.status is ToolStatus.DENIED and result.reason == CONFIRMATION_REQUIRED and asked is not None:
             self._decisions.ask_agreement(reply.turn_id, asked, result.spoken)
         elif result.status is ToolStatus.FAILED:

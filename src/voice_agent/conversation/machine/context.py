@@ -105,14 +105,17 @@ class CallerTurn:
 
 @dataclass(slots=True)
 class SecretCapture:
-    """Collecting a PIN: ``digits`` counts what the call's vault holds; ``request`` is what was asked before; ``turn_id`` is
-    the turn that completed the digits."""
+    """Collecting a PIN, or a code: ``digits`` counts what the call's vault holds; ``request`` is what was asked before;
+    ``turn_id`` is the turn that completed the digits. ``code_digits`` is 0 until the PIN was right and the code of a second
+    factor is due; ``by_code``: the caller was verified by one."""
 
     collecting: bool = False
     digits: int = 0
     request: str | None = None
     misses: int = 0
     turn_id: TurnId | None = None
+    code_digits: int = 0
+    by_code: bool = False
 
 
 @dataclass(slots=True)
@@ -172,6 +175,11 @@ class CallContext:
     _last_turn: int = 0
     _last_reply: int = 0
     _last_understanding: int = 0
+
+    @property
+    def secret_digits(self) -> int:
+        """How many digits the secret has that is or would be collected."""
+        return self.secret.code_digits or self.settings.secret_digits
 
     def emit(self, command: Command) -> None:
         self.out.append(command)

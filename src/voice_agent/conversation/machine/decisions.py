@@ -1,39 +1,25 @@
-"""What to do with a finished turn: secrets, policy, answers, handovers and the ends of calls."""
+"""What to do with a finished turn: policy, answers, handovers and the ends of calls; secrets are ``identity``'s."""
 
 from __future__ import annotations
 
 from voice_agent.conversation import policy
-from voice_agent.conversation.commands import (
-    CancelReason,
-    CheckSecret,
-    Decide,
-    DiscardSecret,
-    Escalate,
-    Purpose,
-    Understand,
-)
+from voice_agent.conversation.commands import CancelReason, Decide, Escalate, Purpose, Understand
 from voice_agent.conversation.confirmation import Agreement, agreement
-from voice_agent.conversation.endpointing import words_of
-from voice_agent.conversation.events import SecretChecked, Stage, StageFailed, TransferFinished, TurnUnderstood
+from voice_agent.conversation.events import Stage, StageFailed, TransferFinished, TurnUnderstood
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
+from voice_agent.conversation.machine.identity import Identity
 from voice_agent.conversation.machine.timers import Timer
-from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER
-from voice_agent.conversation.states import AgentState, AgentTrigger, CallerState, CallState, CallTrigger
+from voice_agent.conversation.states import AgentState, AgentTrigger, CallState, CallTrigger
 from voice_agent.models import (
     CallOutcome,
     ContextPacket,
-    OpenQuestion,
     PolicyAction,
     PolicyDecision,
     PolicyReason,
-    SecretOutcome,
     ToolCall,
     TurnId,
 )
 
-# A remark this short while a PIN is awaited ("hello?", "what?") gets the question again, not an answer.
-_SHORT_REMARK_WORDS = 3
-_ASKS_TO_REPEAT_PIN_AT_MOST = 2
 # A turn that took long to end is not answered by a filler at once: the answer mostly comes sooner than that.
 _FILLER_NOT_BEFORE_S = 0.5
 # A handover that is neither heard nor failed by then is stuck.
@@ -45,16 +31,14 @@ class Decisions:
 
     def __init__(self, context: CallContext) -> None:
         self._ctx = context
+        self.identity = Identity(context, self.escalate)
 
     # Turns
 
     def turn_committed(self, turn: CallerTurn, now: float) -> None:
         ctx = self._ctx
         if ctx.secret.collecting and turn.secret_digits:
-            if turn.carried_text:  # the request whose answer was about to be "your PIN, please"
-                ctx.history.add_caller(turn.carried_text)
-                ctx.secret.request = turn.carried_text
-            self._collect(turn.turn_id, turn.secret_digits, now)
+            self.identity.digits_said(turn, now)
             return
         draft = ctx.draft_for(turn)
         ctx.history.add_caller(turn.full_text())
@@ -117,13 +101,8 @@ class Decisions:
         elif decision.action is PolicyAction.ESCALATE:
             self.escalate(decision.reason, now)
         elif decision.action is PolicyAction.AUTHENTICATE:
-            self.ask_secret(turn_id)
-        elif ctx.secret.collecting and self._is_short_remark():
-            ctx.secret.misses += 1
-            ctx.history.set_aside_newest_caller()
-            ctx.say(prompts.ask_pin_again, Purpose.ASK_SECRET, turn_id=turn_id)
-        else:  # while a PIN is awaited the caller may ask something else; the digits may still come after that
-            ctx.secret.misses = _ASKS_TO_REPEAT_PIN_AT_MOST
+            self.identity.ask(turn_id)
+        elif not self.identity.remark(turn_id):
             ctx.start_reply(turn_id, confirmed=self._agreed())
 
     # Agreement
@@ -141,142 +120,6 @@ class Decisions:
         if asked is None or not newest or agreement(newest[0], ctx.locale) is not Agreement.YES:
             return None
         return ToolCall(f"{asked.call_id}-agreed", asked.name, asked.arguments)
-
-    def _is_short_remark(self) -> bool:
-        ctx = self._ctx
-        newest = ctx.history.requests()[-1:]
-        return (
-            ctx.secret.misses < _ASKS_TO_REPEAT_PIN_AT_MOST
-            and bool(newest)
-            and len(words_of(newest[0])) <= _SHORT_REMARK_WORDS
-        )
-
-    # Secrets
-
-    def ask_secret(self, turn_id: TurnId | None) -> None:
-        """Ask for the PIN and keep the newest request for afterwards."""
-        ctx = self._ctx
-        asked_before = ctx.secret.collecting
-        requests = ctx.history.requests()
-        ctx.secret.request = requests[-1] if requests else None
-        ctx.secret.collecting = True
-        ctx.secret.digits = 0
-        ctx.emit(DiscardSecret())
-        prompts = ctx.locale.prompts
-        ctx.waiting_for = OpenQuestion.PIN
-        ctx.say(prompts.ask_pin_again if asked_before else prompts.ask_pin, Purpose.ASK_SECRET, turn_id=turn_id)
-
-    def secret_key(self, now: float) -> None:
-        """A key of the PIN was pressed; the vault holds it. Unasked digits of an unknown caller count as a PIN too."""
-        ctx = self._ctx
-        if ctx.call is not CallState.ACTIVE or ctx.checking_secret or ctx.verified:
-            return
-        if ctx.reply is not None and not ctx.reply.interruptible:
-            return
-        if not ctx.secret.collecting:
-            requests = ctx.history.requests()
-            ctx.secret.request = requests[-1] if requests and self._unanswered() else None
-            ctx.secret.collecting = True
-            ctx.secret.digits = 0
-        if ctx.agent is not AgentState.IDLE:
-            ctx.drop_reply(CancelReason.SUPERSEDED)
-        if ctx.turn is not None and ctx.turn.carried_text:
-            ctx.history.add_caller(ctx.turn.carried_text)
-            ctx.secret.request = ctx.turn.carried_text
-        ctx.abandon_turn("keypad")
-        ctx.timers.clear(Timer.TURN_TIMEOUT)
-        self._collect(ctx.latest_turn(), 1, now)
-
-    def _unanswered(self) -> bool:
-        """The caller's newest words have no answer yet."""
-        ctx = self._ctx
-        return ctx.deciding is not None or (ctx.reply is not None and ctx.reply.turn_id is not None)
-
-    def secret_overdue(self, now: float) -> None:
-        """Some digits came and no more followed."""
-        if self._ctx.secret.collecting and self._ctx.secret.digits and not self._ctx.checking_secret:
-            self._ask_for_all_digits()
-
-    def _collect(self, turn_id: TurnId, digits: int, now: float) -> None:
-        ctx = self._ctx
-        expected = ctx.settings.secret_digits
-        ctx.timers.clear(Timer.IDLE)
-        total = digits if digits == expected else ctx.secret.digits + digits
-        if total > expected:
-            self._ask_for_all_digits()
-        elif total < expected:
-            ctx.secret.digits = total
-            ctx.timers.set(Timer.SECRET, now + ctx.settings.secret_patience_s)
-        else:
-            ctx.timers.clear(Timer.SECRET)
-            ctx.secret.digits = 0
-            ctx.secret.turn_id = turn_id
-            ctx.history.add_caller(PLACEHOLDER, aside=True)
-            ctx.checking_secret = True
-            ctx.move_agent(AgentTrigger.THINK)
-            ctx.emit(CheckSecret(expected))
-
-    def _ask_for_all_digits(self) -> None:
-        ctx = self._ctx
-        ctx.secret.digits = 0
-        ctx.timers.clear(Timer.SECRET)
-        ctx.emit(DiscardSecret())
-        text = tuple(s.format(expected=ctx.settings.secret_digits) for s in ctx.locale.prompts.pin_incomplete)
-        ctx.say(text, Purpose.ASK_SECRET)
-
-    def secret_checked(self, event: SecretChecked, now: float) -> None:
-        ctx = self._ctx
-        if not ctx.checking_secret or ctx.call is not CallState.ACTIVE:
-            return
-        ctx.checking_secret = False
-        ctx.secret.digits = 0
-        ctx.emit(DiscardSecret())
-        self._contest_what_began_meanwhile(now)
-        prompts = ctx.locale.prompts
-        if event.outcome is SecretOutcome.VERIFIED:
-            self._verified(now)
-        elif event.outcome is SecretOutcome.LOCKED:
-            self._stop_collecting()
-            self.escalate(PolicyReason.IDENTITY_LOCKED, now, preface=prompts.pin_locked)
-        elif event.outcome is SecretOutcome.INCOMPLETE:
-            self._ask_for_all_digits()
-        elif event.outcome is SecretOutcome.UNAVAILABLE:
-            self._stop_collecting()
-            ctx.failures += 1
-            ctx.say(prompts.pin_unavailable, Purpose.FALLBACK)
-        else:  # a wrong PIN and an unknown caller sound the same, so that caller ids cannot be probed
-            ctx.say(prompts.pin_wrong, Purpose.ASK_SECRET)
-
-    def _contest_what_began_meanwhile(self, now: float) -> None:
-        """The caller began to speak while the secret was checked: the agent's next words wait for the verdict on it."""
-        ctx = self._ctx
-        if ctx.turn is not None and ctx.caller is not CallerState.SILENT:
-            ctx.turn.contest = True
-            ctx.timers.set(Timer.BARGE_COMMIT, now + ctx.settings.barge_in.speaking.commit_s)
-
-    def _verified(self, now: float) -> None:
-        ctx = self._ctx
-        ctx.verified = True
-        request = ctx.secret.request
-        turn_id = ctx.secret.turn_id or ctx.latest_turn()
-        self._stop_collecting()
-        ctx.waiting_for = OpenQuestion.NONE
-        accepted = ctx.locale.prompts.pin_accepted
-        if request is None:
-            ctx.say((accepted, ctx.locale.prompts.greeting[-1]), Purpose.ANSWER)
-        else:
-            ctx.history.repeat_request(request)
-            ctx.start_reply(turn_id, lead_in=accepted)
-
-    def _stop_collecting(self) -> None:
-        ctx = self._ctx
-        if ctx.secret.collecting:
-            ctx.emit(DiscardSecret())
-        ctx.secret.collecting = False
-        ctx.secret.request = None
-        ctx.secret.digits = 0
-        ctx.secret.misses = 0
-        ctx.timers.clear(Timer.SECRET)
 
     # Failures and ends
 
@@ -359,7 +202,7 @@ class Decisions:
         requests = ctx.history.requests()
         tools = ctx.history.tool_results()
         parts = [
-            f"Caller {'verified by PIN' if ctx.verified else 'not verified'}.",
+            f"Caller {self.identity.proof()}.",
             f"First asked: {requests[0]}" if requests else "The caller has not asked anything yet.",
         ]
         if len(requests) > 1:

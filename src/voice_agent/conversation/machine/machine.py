@@ -13,6 +13,7 @@ from voice_agent.conversation.commands import Command, Purpose
 from voice_agent.conversation.events import (
     CallerHungUp,
     CallStarted,
+    CodeChecked,
     DtmfReceived,
     Event,
     FillerSpoken,
@@ -25,6 +26,7 @@ from voice_agent.conversation.events import (
     ProviderSwitched,
     ReplyFailed,
     ReplyFinished,
+    SecondFactorAsked,
     SecretChecked,
     SegmentWithheld,
     SegmentWritten,
@@ -157,7 +159,11 @@ class CallMachine:
             case TurnUnderstood():
                 self._decisions.turn_understood(event, now)
             case SecretChecked():
-                self._decisions.secret_checked(event, now)
+                self._decisions.identity.pin_checked(event, now)
+            case SecondFactorAsked():
+                self._decisions.identity.code_asked(event, now)
+            case CodeChecked():
+                self._decisions.identity.code_checked(event, now)
             case TransferFinished():
                 self._decisions.transfer_finished(event, now)
             case StageFailed():
@@ -208,9 +214,9 @@ class CallMachine:
 
     def _key(self, event: DtmfReceived, now: float) -> None:
         if event.key == "":
-            self._decisions.secret_key(now)
+            self._decisions.identity.key(now)
         elif self._ctx.secret.collecting:
-            self._decisions.secret_overdue(now)  # "#" or "*" ends the PIN before it is complete
+            self._decisions.identity.overdue(now)  # "#" or "*" ends the secret before it is complete
         else:
             self._caller.key(event, now)
 
@@ -244,7 +250,7 @@ class CallMachine:
             case Timer.KEYS:
                 self._caller.keys_done(now)
             case Timer.SECRET:
-                self._decisions.secret_overdue(now)
+                self._decisions.identity.overdue(now)
             case Timer.TURN_TIMEOUT:
                 self._agent.turn_timeout(now)
             case Timer.FILLER:

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from voice_agent.conversation.endpointing import EndpointDecision, needed_silence, words_of
 from voice_agent.conversation.machine.context import CallContext, CallerTurn
 from voice_agent.conversation.machine.timers import Timer
@@ -39,7 +41,7 @@ class TurnEnd:
             question=ctx.waiting_for,
             secret_digits=turn.secret_digits + ctx.secret.digits if ctx.secret.collecting else None,
             locale=ctx.locale,
-            settings=settings,
+            settings=replace(settings, secret_digits=ctx.secret_digits) if ctx.secret.code_digits else settings,
             patience=ctx.rhythm.patience(settings.patience_least, settings.patience_most),
         )
         if turn.ends and needed.wait_s > settings.min_s and not _asks_for_time(needed.rule):

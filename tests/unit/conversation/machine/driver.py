@@ -33,6 +33,8 @@ class Driver:
     answer: str = "Here is your answer."
     meaning: Meaning = Meaning.NONE
     secret: SecretOutcome = SecretOutcome.VERIFIED
+    code_digits: int = 0  # of the second factor that follows a right PIN; 0: none
+    code: SecretOutcome = SecretOutcome.VERIFIED
     score: float | None = 0.95
     plays: bool = True
     level_dbfs: float | None = None
@@ -113,8 +115,12 @@ class Driver:
                 accepted = self.meaning is not Meaning.NONE
                 scores = (MeaningScore(self.meaning, 0.9, accepted, "an example"),)
                 self.feed(e.TurnUnderstood(command.turn_id, scores, command.request))
+            case c.CheckSecret() if self.secret is SecretOutcome.VERIFIED and self.code_digits:
+                self.feed(e.SecondFactorAsked(self.code_digits, "It is in your app."))
             case c.CheckSecret():
                 self.feed(e.SecretChecked(self.secret, 2))
+            case c.CheckCode():
+                self.feed(e.CodeChecked(self.code, 2))
             case c.Escalate():
                 self.feed(e.TransferFinished(TransferReceipt("CB-23467", connected=False)))
             case c.Say() | c.StartReply():

@@ -54,6 +54,8 @@ events = st.one_of(
     st.builds(e.DtmfReceived, key=st.sampled_from(["", "1", "*", "#"])),
     st.builds(e.TurnUnderstood, turn_id=small.map(TurnId), meanings=meanings, request=small),
     st.builds(e.SecretChecked, outcome=st.sampled_from(list(SecretOutcome)), attempts_left=st.just(1)),
+    st.builds(e.SecondFactorAsked, digits=st.integers(4, 8), sentence=st.sampled_from(["", "It is in your app."])),
+    st.builds(e.CodeChecked, outcome=st.sampled_from(list(SecretOutcome)), attempts_left=st.just(1)),
     st.builds(e.LlmStarted, reply_id=replies, round=st.just(1)),
     st.builds(e.LlmAnswered, reply_id=replies, round=st.just(1)),
     st.builds(
@@ -183,3 +185,35 @@ def test_heard_text_never_exceeds_what_was_written(sequence: list[tuple[float, e
         for command in machine.handle(event, now):
             if isinstance(command, c.StopForBargeIn):
                 assert set(command.heard_text.split()) <= written
+
+
+proofs = st.lists(
+    st.one_of(
+        st.builds(e.DtmfReceived, key=st.just("")),
+        st.builds(e.SecretChecked, outcome=st.sampled_from(list(SecretOutcome)), attempts_left=st.just(1)),
+        st.builds(e.SecondFactorAsked, digits=st.integers(4, 8)),
+        st.builds(e.CodeChecked, outcome=st.sampled_from(list(SecretOutcome)), attempts_left=st.just(1)),
+        st.just(e.ReplyFinished(ReplyId(1), 1.0)),
+        events,
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.booleans(), proofs)
+def test_nobody_is_verified_but_by_the_answer_to_the_newest_check(code_due: bool, sequence: list[e.Event]) -> None:
+    """A PIN's yes counts while a PIN is checked, a code's while a code is; whatever else happens verifies nobody."""
+    machine = CallMachine()
+    machine.handle(e.CallStarted(CallId("c"), "x", "en-US", "en-US", ""), 0.0)
+    asked: c.CheckSecret | c.CheckCode | None = None
+    pin: list[e.Event] = [e.DtmfReceived("")] * 4
+    for number, event in enumerate([*pin, e.SecondFactorAsked(4), *sequence] if code_due else sequence):
+        before = machine.verified
+        commands = machine.handle(event, number * 0.3)
+        if machine.verified and not before:
+            expected = e.SecretChecked if isinstance(asked, c.CheckSecret) else e.CodeChecked
+            assert asked is not None
+            assert isinstance(event, expected)
+            assert event.outcome is SecretOutcome.VERIFIED
+        asked = next((cmd for cmd in commands if isinstance(cmd, c.CheckSecret | c.CheckCode)), asked)
