@@ -37,6 +37,8 @@ FACTS: Mapping[str, frozenset[str] | None] = {
     "number": frozenset({"none", "known", "new"}),
     "picked": frozenset({"none", "focus", "one", "several", "all"}),
     "orders": frozenset({"unknown", "none", "one", "several", "many"}),
+    "listed": frozenset({"yes", "no"}),
+    "points_back": frozenset({"yes", "no"}),
     "misses": frozenset({"none", "once", "often"}),
     "last": frozenset({"yes", "no"}),
     "rest": frozenset({"yes", "no"}),
@@ -115,6 +117,7 @@ class BrainFile(Entry):
     slots: Mapping[str, SlotEntry]
     keeps_open: Names
     asks_again: Names
+    points_back: Text
     asks: Text
     references: tuple[ReferenceEntry, ...]
     follow_up: Text
@@ -164,6 +167,7 @@ class BrainFile(Entry):
         patterns: list[tuple[Place, str]] = [
             (("follow_up",), self.follow_up),
             (("follow_up_joint",), self.follow_up_joint),
+            (("points_back",), self.points_back),
             (("asks",), self.asks),
         ]
         patterns += [

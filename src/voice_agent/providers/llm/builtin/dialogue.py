@@ -113,6 +113,13 @@ class Dialogue:
                 return call, result
         return None
 
+    def has_listed(self, name: str) -> bool:
+        """Whether that tool has brought a whole list before: it was called without arguments."""
+        return any(
+            call.name == name and result.status is ToolStatus.OK and not _canonical(call.arguments)
+            for call, result in _exchanges(self.before)
+        )
+
     def before_turn(self) -> Dialogue | None:
         """The dialogue as it stood when the caller had said the words before these."""
         for index in range(self.turn_at - 1, -1, -1):

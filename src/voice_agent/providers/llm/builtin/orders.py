@@ -27,7 +27,7 @@ _MISHEARD_WORD = 5  # shorter words resemble too many others
 _ALIKE = 0.84  # similarity at which a word counts as a misheard item word ("tend" is not "tent", "jackit" is "jacket")
 
 
-_ALL_ORDERS_TOOL = "order_status"
+ALL_ORDERS_TOOL = "order_status"
 _DAYS = ("placed_on", "estimated_delivery", "delivered_on")
 
 
@@ -74,7 +74,7 @@ class OrderBook:
             if isinstance(orders, Sequence):
                 found = [order for order in orders if isinstance(order, Mapping)]
                 # That none is open, or none was sent back, does not say that there is none.
-                return self.with_result(found) if found or result.name == _ALL_ORDERS_TOOL else self
+                return self.with_result(found) if found or result.name == ALL_ORDERS_TOOL else self
             return self._with_status(result.data)
         if message.role is Role.AGENT and message.text:
             named = [_id(order) for order in self.orders if re.search(rf"\b{re.escape(_id(order))}\b", message.text)]

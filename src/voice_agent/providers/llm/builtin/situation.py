@@ -15,7 +15,7 @@ from voice_agent.providers.llm.builtin.brain_file import BrainFile
 from voice_agent.providers.llm.builtin.dialogue import Dialogue
 from voice_agent.providers.llm.builtin.intents import NO_INTENT, IntentReader, Reading, Task
 from voice_agent.providers.llm.builtin.items import named_items
-from voice_agent.providers.llm.builtin.orders import OrderBook, Pick
+from voice_agent.providers.llm.builtin.orders import ALL_ORDERS_TOOL, OrderBook, Pick
 from voice_agent.providers.llm.builtin.passages import extract_answer, split_sentences
 from voice_agent.providers.llm.builtin.slots import read_slots
 from voice_agent.providers.llm.builtin.templates import Phrasebook
@@ -136,6 +136,8 @@ class SituationReader:
             "number": ("known" if pick.orders else "new") if pick.number else "none",
             "picked": pick.how,
             "orders": count_word(pick.orders) if book.asked else "unknown",
+            "listed": "yes" if dialogue.has_listed(ALL_ORDERS_TOOL) else "no",
+            "points_back": "yes" if re.search(self._brain.points_back, task.text.lower()) else "no",
             "misses": self._misses(dialogue),
             "last": "yes" if last_text else "no",
             "rest": "no",
@@ -171,12 +173,14 @@ class SituationReader:
         return entry.otherwise
 
     def _narrowed(self, pick: Pick, intent: str) -> Pick:
-        """Where no order is pointed at: those that the intent can be about, if there are any."""
+        """Where no single order is pointed at: those that the intent can be about, if there are any."""
         entry = self._brain.intents.get(intent)
-        if pick.how != "none" or entry is None or not entry.states:
+        if pick.how not in ("none", "several") or entry is None or not entry.states:
             return pick
         fitting = tuple(order for order in pick.orders if order.get("status") in entry.states)
-        return replace(pick, orders=fitting) if fitting else pick
+        if not fitting:
+            return pick
+        return replace(pick, orders=fitting, how="one" if pick.how == "several" and len(fitting) == 1 else pick.how)
 
     def _yes_or_no(self, task: Task, pick: Pick, request: LlmRequest) -> str:
         """ "yes" or "no" where the agent asked for it and the words say it, and nothing else with it."""
@@ -234,8 +238,12 @@ class SituationReader:
     def _found(self, book: OrderBook, situation: Situation) -> Pick:
         """The orders of a result that the words for the task point at, the newest words first; else all of them."""
         picks = [book.pick(words, self._brain.references) for words in (situation.task.text, *situation.words[1:])]
-        pick = next((pick for pick in picks if pick.is_pointing and pick.orders), picks[0])
-        return self._narrowed(pick, situation.intent)
+        pick = next((pick for pick in picks if pick.is_pointing and pick.orders), None)
+        if pick is None and situation.facts["picked"] == "focus":  # none of the others was meant
+            talked_about = str(situation.values["order"]["order_id"])
+            pick = book.pick(talked_about, self._brain.references)
+            pick = replace(pick, how="focus", number="") if pick.orders else None
+        return self._narrowed(pick or picks[0], situation.intent)
 
     def _misses(self, dialogue: Dialogue) -> str:
         count = 0
