@@ -239,7 +239,9 @@ class SituationReader:
         """The orders of a result that the words for the task point at, the newest words first; else all of them."""
         picks = [book.pick(words, self._brain.references) for words in (situation.task.text, *situation.words[1:])]
         pick = next((pick for pick in picks if pick.is_pointing and pick.orders), None)
-        if pick is None and situation.facts["picked"] == "focus":  # none of the others was meant
+        entry = self._brain.intents.get(situation.intent)
+        about_one = entry is not None and entry.about_orders
+        if pick is None and about_one and situation.facts["picked"] == "focus":  # none of the others was meant
             talked_about = str(situation.values["order"]["order_id"])
             pick = book.pick(talked_about, self._brain.references)
             pick = replace(pick, how="focus", number="") if pick.orders else None
