@@ -35,7 +35,9 @@ from voice_agent.tools.shop import shop_tools
 from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import verify_pin_tool
 
-DANA = "+15550100"  # 83240: tent and sleeping bags, not sent; 83102: jacket and socks, on its way; 83117: mugs, delivered
+DANA = (
+    "+15550100"  # 83240: tent and sleeping bags, not sent; 83102: jacket and socks, on its way; 83117: mugs, delivered
+)
 PIN = "4271"
 LANE = "fourteen Birch Lane, Madison, Wisconsin, five three seven oh three"
 
@@ -77,8 +79,8 @@ async def play(
     mind: Mind, folder: Path, lines: Sequence[str], *, fault: tuple[Endpoint, Fault] | None = None, pin: bool = True
 ) -> Played:
     """A call of Dana's in a shop of its own. Everything the agent says must be grounded."""
-    folder.mkdir()
     await asyncio.gather(mind.model.warm_up(), mind.understanding.warm_up())
+    folder.mkdir()  # noqa: ASYNC240 - a moment, before anything else runs
     async with open_shop(folder) as shop:
         if fault is not None and shop.faults is not None:
             shop.faults.set(*fault)
@@ -89,9 +91,7 @@ async def play(
             *shop_tools(ShopClient(web, settings)), transfer_tool(), end_call_tool(), verify_pin_tool(pins)
         )
         router = ToolRouter(tools, ToolSettings(), clock)
-        call = TextCall(
-            mind.model, mind.understanding, tools, router, pins, clock, caller_id=DANA, call_id=folder.name
-        )
+        call = TextCall(mind.model, mind.understanding, tools, router, pins, clock, caller_id=DANA, call_id=folder.name)
         played = Played()
         async with call:
             if pin:
@@ -212,7 +212,11 @@ async def test_another_address_and_a_callback(mind: Mind, tmp_path: Path) -> Non
         play(mind, tmp_path / "partial", ["change the delivery address of the tent", "14 Birch Lane", "14 Birch Lane"]),
         play(mind, tmp_path / "sent", ["send order 83102 to another address please"]),
         play(mind, tmp_path / "called", ["can someone call me back tomorrow afternoon"]),
-        play(mind, tmp_path / "calls", ["I'd like a callback please", "tomorrow morning please", "I want to talk to a human"]),
+        play(
+            mind,
+            tmp_path / "calls",
+            ["I'd like a callback please", "tomorrow morning please", "I want to talk to a human"],
+        ),
     )
 
     def place(played: Played) -> tuple[str, ...]:

@@ -12,7 +12,16 @@ from voice_agent.conversation.confirmation import Agreement, agreement
 from voice_agent.conversation.grounding import EvidenceBook
 from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.questions import open_question
-from voice_agent.models import CONFIRMATION_REQUIRED, CallId, Message, OpenQuestion, Role, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import (
+    CONFIRMATION_REQUIRED,
+    CallId,
+    Message,
+    OpenQuestion,
+    Role,
+    ToolCall,
+    ToolResult,
+    ToolStatus,
+)
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
 from voice_agent.providers.llm.base import (
     LanguageModel,

@@ -59,7 +59,9 @@ def test_the_set_is_held_out_and_half_of_it_near_misses() -> None:
     examples = {text.lower() for intent in load_brain().intents.values() for text in intent.examples}
     assert [words for words, _ in CHANGE_TURNS if words.lower().rstrip("?!.") in examples] == []
     near_misses = [
-        words for words, expected in CHANGE_TURNS if expected in (turns.KNOWLEDGE, turns.HUMAN, turns.ORDERS) or ":" in expected
+        words
+        for words, expected in CHANGE_TURNS
+        if expected in (turns.KNOWLEDGE, turns.HUMAN, turns.ORDERS) or ":" in expected
     ]
     assert len(CHANGE_TURNS) >= 120
     assert len(near_misses) >= 60

@@ -65,7 +65,8 @@ class SituationReader:
         if intent:
             thread = thread if intent == thread.intent else Thread()
             return [self._put_together(dialogue, Task(intent, dialogue.text), thread, book, request)]
-        tasks = [await self._completed(dialogue, task, book, request) for task in reading.tasks]
+        alone = self._threads.without_details(reading.tasks)
+        tasks = [await self._completed(dialogue, task, book, request) for task in alone]
         return [self._put_together(dialogue, task, Thread(), book, request) for task in tasks]
 
     def agreed(self, dialogue: Dialogue, call: ToolCall, request: LlmRequest) -> Situation:

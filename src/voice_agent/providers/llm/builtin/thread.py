@@ -16,6 +16,7 @@ from voice_agent.conversation.spoken_forms.heard import yes_or_no
 from voice_agent.models import CONFIRMATION_REQUIRED, Role
 from voice_agent.providers.llm.builtin.brain_file import BrainFile, IntentEntry, SlotEntry
 from voice_agent.providers.llm.builtin.dialogue import Dialogue, is_spoken_turn
+from voice_agent.providers.llm.builtin.intents import NO_INTENT, Task
 from voice_agent.providers.llm.builtin.slots import read_slot
 from voice_agent.providers.llm.builtin.templates import Phrasebook
 
@@ -94,11 +95,11 @@ class ThreadReader:
         if thread.how == "offered" and said is not None and len(text.split()) <= _SAYS_MORE_WORDS:
             return said
         open_again = self._brain.asks_again if thread.how == "proposed" else self._brain.keeps_open
-        asks = re.search(self._brain.asks, text.lower()) is not None
-        if asks and not (said and thread.how == "proposed"):
-            return False
-        if intent in open_again and thread.how != "offered":
+        asks = self._asks(text)
+        if thread.how != "offered" and intent in open_again and not (asks and intent == NO_INTENT):
             return True
+        if asks:
+            return False
         entry = self._brain.intents.get(intent)
         return self.answers(thread, text, social=entry is not None and entry.social) or (
             points and _says_little_else(text, entry)
@@ -112,8 +113,21 @@ class ThreadReader:
         """Whether ``text`` tells a detail that is wanted. ``social``: it is of an intent that holds no address."""
         return any(read_slot(slot, text) and not (slot.reads and social) for slot in self._slots(thread).values())
 
+    def without_details(self, tasks: Sequence[Task]) -> list[Task]:
+        """The tasks of a turn without those that only tell a detail of another one: "return the mugs, they came broken"."""
+        return [
+            task
+            for task in tasks
+            if self._asks(task.text)
+            or not any(other is not task and self.answers(Thread(other.intent), task.text) for other in tasks)
+        ]
+
+    def _asks(self, text: str) -> bool:
+        return re.search(self._brain.asks, text.lower()) is not None
+
     def _slots(self, thread: Thread) -> Mapping[str, SlotEntry]:
-        wanted: Sequence[str] = self._brain.intents[thread.intent].goes_on if thread.intent else ()
+        entry = self._brain.intents.get(thread.intent)
+        wanted: Sequence[str] = entry.goes_on if entry is not None else ()
         return {name: slot for name, slot in self._brain.slots.items() if slot.question in wanted}
 
     def _in_hand(self, dialogue: Dialogue) -> tuple[str, Literal["", "asked", "offered", "proposed"], str]:
