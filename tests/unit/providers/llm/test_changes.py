@@ -76,6 +76,12 @@ async def test_which_order_is_asked_no_more_than_twice(talk: Conversation) -> No
     assert "colleague?" in (await talk.say("cancel my order")).text
 
 
+async def test_several_at_once_are_done_one_after_another(talk: Conversation) -> None:
+    both = await talk.say("cancel both of my orders")
+    assert both.text.startswith("I can do that for one order at a time. I see order 83240")
+    assert (await talk.say("the tent first")).text == "Shall I cancel order 83240?"
+
+
 async def test_an_order_that_was_not_looked_up_yet_is_found_by_its_things(talk: Conversation) -> None:
     await talk.say("where is order 83102")
     tent = await talk.say("cancel the tent please")
@@ -348,6 +354,7 @@ def test_how_the_things_are(words: str, condition: str | None) -> None:
         ("my mug is broken", MUGS, [("ceramic mug", 1)]),
         ("a couple of the mugs", MUGS, [("ceramic mug", 2)]),
         ("the one with the mugs", MUGS, []),
+        ("I want to return the mugs, two of them are broken", MUGS, [("ceramic mug", 2)]),
         ("return the mugs from order 83117", MUGS, []),
         ("return everything", JACKET, []),
     ],

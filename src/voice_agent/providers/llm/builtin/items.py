@@ -12,6 +12,7 @@ from voice_agent.providers.llm.builtin.orders import item_words, sounds_like
 
 _COUNT_REACH = 5  # words before a thing's name in which its number stands: "one of the four ceramic mugs"
 _COUNTS = {**NUMBERS.digits, "single": 1, "pair": 1, "couple": 2}
+_THEM = frozenset("them these those".split())  # "the mugs, two of them are broken"
 _POINTS = frozenset("the this that other first second last which".split())  # "the one with the mugs" counts nothing
 
 
@@ -33,7 +34,8 @@ def _count(text: str, name: str, most: int) -> int:
     places = [at for at, word in enumerate(words) if any(sounds_like(part, word) for part in wanted)]
     if not places:
         return 0
-    for at in range(max(0, places[0] - _COUNT_REACH), places[0]):
+    of_them = [at - 2 for at in range(2, len(words)) if words[at - 1] == "of" and words[at] in _THEM]
+    for at in (*of_them, *range(max(0, places[0] - _COUNT_REACH), places[0])):
         word = words[at]
         points = word == "one" and at > 0 and words[at - 1] in _POINTS
         said = 0 if points else _COUNTS.get(word, int(word) if word.isdigit() else 0)

@@ -176,12 +176,12 @@ class SituationReader:
     def _narrowed(self, pick: Pick, intent: str) -> Pick:
         """Where no single order is pointed at: those that the intent can be about, if there are any."""
         entry = self._brain.intents.get(intent)
-        if pick.how not in ("none", "several") or entry is None or not entry.states:
+        if pick.how not in ("none", "several", "all") or entry is None or not entry.states:
             return pick
         fitting = tuple(order for order in pick.orders if order.get("status") in entry.states)
         if not fitting:
             return pick
-        return replace(pick, orders=fitting, how="one" if pick.how == "several" and len(fitting) == 1 else pick.how)
+        return replace(pick, orders=fitting, how="one" if pick.is_pointing and len(fitting) == 1 else pick.how)
 
     def _yes_or_no(self, task: Task, pick: Pick, request: LlmRequest) -> str:
         """ "yes" or "no" where the agent asked for it and the words say it, and nothing else with it."""
