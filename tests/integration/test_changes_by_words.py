@@ -205,8 +205,9 @@ async def test_sending_back(mind: Mind, tmp_path: Path) -> None:
     assert unsent.status("83240") == "processing"
 
 
-async def test_another_address_and_a_callback(mind: Mind, tmp_path: Path) -> None:
-    whole, at_once, partial, sent, called, calls = await asyncio.gather(
+async def test_another_address_a_callback_and_days(mind: Mind, tmp_path: Path) -> None:
+    asked = ["when exactly will order 83102 arrive", "which orders are still open", "any cancelled orders?"]
+    whole, at_once, partial, sent, called, calls, days = await asyncio.gather(
         play(mind, tmp_path / "whole", ["change the address of my order", LANE, "yes, that's right"]),
         play(mind, tmp_path / "once", ["send the tent to 9 Elm Street, apartment 3, Austin, Texas, 78704", "yes"]),
         play(mind, tmp_path / "partial", ["change the delivery address of the tent", "14 Birch Lane", "14 Birch Lane"]),
@@ -217,6 +218,7 @@ async def test_another_address_and_a_callback(mind: Mind, tmp_path: Path) -> Non
             tmp_path / "calls",
             ["I'd like a callback please", "tomorrow morning please", "I want to talk to a human"],
         ),
+        play(mind, tmp_path / "days", [*asked, "cancel the tent"]),
     )
 
     def place(played: Played) -> tuple[str, ...]:
@@ -238,11 +240,7 @@ async def test_another_address_and_a_callback(mind: Mind, tmp_path: Path) -> Non
     assert [row["preferred"] for row in calls.of(tables.callbacks, caller_id=DANA)] == ["morning"]
     assert "colleague" in calls.answers[2]
 
-
-async def test_days_and_states(mind: Mind, tmp_path: Path) -> None:
-    lines = ["when exactly will order 83102 arrive", "which orders are still open", "any cancelled orders?"]
-    played = await play(mind, tmp_path / "days", [*lines, "where is order 83102", "cancel the tent"])
-    assert "between Wednesday, November 25 and Thursday, November 26, with UPS" in played.answers[0]
-    assert "You have 2 orders that are still open: order 83240" in played.answers[1]
-    assert "no orders of yours that are cancelled" in played.answers[2]
-    assert played.answers[4] == "Shall I cancel order 83240?"
+    assert "between Wednesday, November 25 and Thursday, November 26, with UPS" in days.answers[0]
+    assert "You have 2 orders that are still open: order 83240" in days.answers[1]
+    assert "no orders of yours that are cancelled" in days.answers[2]
+    assert days.answers[3] == "Shall I cancel order 83240?"

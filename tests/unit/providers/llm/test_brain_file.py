@@ -48,7 +48,7 @@ def test_the_shipped_file_knows_every_order_status() -> None:
         ("    reads: address", "    reads: ''", "a slot needs values or reads, and not both"),
         ("  preferred:\n", "  orders:\n", "'orders' is a fact already"),
         ('afternoon: "', 'afternoon: "(', "not a regular expression"),
-        ("goes_on: [ask_when]", "goes_on: [ask_then]", "there is no question 'ask_then'"),
+        ("questions: [ask_when]", "questions: [ask_then]", "there is no question 'ask_then'"),
         ("offered: [offer_cancel]", "offered: [offer_cancels]", "there is no question 'offer_cancels'"),
         ("otherwise: human_wanted", "otherwise: humans", "there is no intent 'humans'"),
         ("otherwise: human_wanted", "otherwise: cancel_order", "there is no intent 'cancel_order' that needs no tool"),
@@ -62,7 +62,7 @@ def test_the_shipped_file_knows_every_order_status() -> None:
         ("address: none, asked", "address: known, asked", "'known' is not one of given, none"),
         ("order.status: processing}", "result.status: processing}", "there is no such fact here"),
         ('"which_{intent}"', '"what_{intent}"', "there is no template 'what_cancel_order'"),
-        ('asks: "^(', 'asks: "^((', "not a regular expression"),
+        ('own_question: "^(', 'own_question: "^((', "not a regular expression"),
     ],
 )
 def test_mistakes_are_told_with_file_line_and_reason(tmp_path: Path, before: str, after: str, message: str) -> None:

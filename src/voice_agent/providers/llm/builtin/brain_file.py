@@ -68,7 +68,7 @@ class IntentEntry(Entry):
     threshold: float | None = Field(None, ge=0, le=1)
     tool: str = ""
     otherwise: str = ""
-    goes_on: Names = ()
+    questions: Names = ()
     offered: Names = ()
     states: Names = ()
 
@@ -118,7 +118,7 @@ class BrainFile(Entry):
     keeps_open: Names
     asks_again: Names
     points_back: Text
-    asks: Text
+    own_question: Text
     references: tuple[ReferenceEntry, ...]
     follow_up: Text
     follow_up_joint: Text
@@ -168,7 +168,7 @@ class BrainFile(Entry):
             (("follow_up",), self.follow_up),
             (("follow_up_joint",), self.follow_up_joint),
             (("points_back",), self.points_back),
-            (("asks",), self.asks),
+            (("own_question",), self.own_question),
         ]
         patterns += [
             (("slots", name, "values", value), pattern)
@@ -211,7 +211,7 @@ class BrainFile(Entry):
         for name, intent in self.intents.items():
             if intent.preface and intent.preface not in self.templates:
                 yield ("intents", name, "preface"), f"there is no template {intent.preface!r}"
-            for key, questions in (("goes_on", intent.goes_on), ("offered", intent.offered)):
+            for key, questions in (("questions", intent.questions), ("offered", intent.offered)):
                 for question in questions:
                     if question not in self.questions:
                         yield ("intents", name, key), f"there is no question {question!r}"

@@ -1,7 +1,7 @@
 """What is in hand: the request that the agent's last words were about, and all that the caller has said for it.
 
 A request can take several turns: which order, in what condition, is that right? Each of the agent's questions belongs to
-an intent (``goes_on`` and ``offered`` in the brain file; a tool's own question belongs to the intent that needs the tool).
+an intent (``questions`` and ``offered`` in the brain file; a tool's own question belongs to the intent that needs the tool).
 An answer to it goes on with that intent, and so did the turns before it, as far back as the agent was asking.
 """
 
@@ -40,7 +40,7 @@ class ThreadReader:
     def __init__(self, brain: BrainFile, phrases: Phrasebook) -> None:
         self._brain = brain
         self._phrases = phrases
-        self._asked_for = {question: name for name, entry in brain.intents.items() for question in entry.goes_on}
+        self._asked_for = {question: name for name, entry in brain.intents.items() for question in entry.questions}
         self._offered = {question: name for name, entry in brain.intents.items() for question in entry.offered}
         self._needing = {entry.tool: name for name, entry in brain.intents.items() if entry.tool}
 
@@ -123,11 +123,11 @@ class ThreadReader:
         ]
 
     def _asks(self, text: str) -> bool:
-        return re.search(self._brain.asks, text.lower()) is not None
+        return re.search(self._brain.own_question, text.lower()) is not None
 
     def _slots(self, thread: Thread) -> Mapping[str, SlotEntry]:
         entry = self._brain.intents.get(thread.intent)
-        wanted: Sequence[str] = entry.goes_on if entry is not None else ()
+        wanted: Sequence[str] = entry.questions if entry is not None else ()
         return {name: slot for name, slot in self._brain.slots.items() if slot.question in wanted}
 
     def _in_hand(self, dialogue: Dialogue) -> tuple[str, Literal["", "asked", "offered", "proposed"], str]:
