@@ -7,7 +7,8 @@ Rules:
 2. What changes something runs once. The same call again, with the same arguments, gets the first result; a tool that needs
    the caller's agreement runs once for each time the caller agrees. Its idempotency key says the same to the far side.
 3. What the caller said of themselves (an address, a telephone number) is known to the model as a placeholder only. The tool
-   gets it, and what the tool gives back is masked again.
+   gets it, and what the tool gives back is masked again. "[ADDRESS].city" gives the tool that part of an address; an
+   argument whose part is not there is left out, so that one which is needed makes the call invalid.
 4. At the end of the call what only reads is given up; what changes something may finish within ``FINISH_LIMIT_S``. Either
    way the log says how it ended.
 """
@@ -154,7 +155,8 @@ def _each_text(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {key: _each_text(inner, change) for key, inner in value.items()}
+        changed = {key: _each_text(inner, change) for key, inner in value.items()}
+        return {key: inner for key, inner in changed.items() if inner != "" or value[key] == ""}
     return [_each_text(inner, change) for inner in value] if isinstance(value, list) else value
 
 

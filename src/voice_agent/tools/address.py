@@ -35,7 +35,9 @@ def address_tool(client: ShopClient) -> Tool:
         name="update_address",
         description=(
             "Changes where one of the verified caller's orders is sent, within the same country. Only before it has been "
-            "shipped (reason too_late otherwise). Ask for street, city and postal code; never guess them."
+            "shipped (reason too_late otherwise). Ask for street, city and postal code; never guess them. An address that "
+            "the caller has said stands as [ADDRESS]: give its parts as [ADDRESS].street, [ADDRESS].extra, [ADDRESS].city, "
+            "[ADDRESS].region and [ADDRESS].postal_code. Where that is refused, the address was not whole: ask again."
         ),
         parameters={
             "type": "object",

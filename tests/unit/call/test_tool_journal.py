@@ -255,3 +255,38 @@ def test_a_yes_to_whether_the_caller_is_still_there_agrees_to_nothing() -> None:
     caller = call(scene, World(rounds=[wants("83102"), answer("Good.")]), ledger.tool(asks=True))
     assert "idle" in [r.entry.purpose for r in caller.records if r.entry.name == "say"]
     assert ledger.changes == []
+
+
+# What the caller said of themselves
+
+
+def test_a_tool_gets_the_parts_of_an_address_that_the_model_knows_as_a_placeholder() -> None:
+    got: list[Mapping[str, Any]] = []
+
+    async def handle(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        got.append(arguments)
+        return ToolAnswer({})
+
+    names = ("street", "extra", "city", "postal_code")
+    tool = Tool(
+        name="send_to",
+        description="Sends it there.",
+        parameters={"type": "object", "properties": {n: {"type": "string"} for n in names}, "required": ["city"]},
+        handler=handle,
+        fallback="I can't send it.",
+        read_only=False,
+    )
+    place = {name: f"[ADDRESS].{name}" for name in names}
+    partial = {name: f"[ADDRESS 2].{name}" for name in names}
+    rounds = [
+        [ToolCallRequested(ToolCall(f"c{n}", "send_to", json.dumps(arguments))), LlmFinished()]
+        for n, arguments in enumerate((place, partial))
+    ]
+    caller = call(
+        turns("Send it to 14 Birch Lane, Madison, Wisconsin, 53703", "Send it to 9 Elm Street in Austin"),
+        World(rounds=[rounds[0], answer("Done."), rounds[1], answer("I can't.")]),
+        tool,
+    )
+    assert got == [{"street": "14 Birch Lane", "city": "Madison", "postal_code": "53703"}]
+    assert ends(caller) == [("c0", "ok"), ("c1", "invalid")]
+    assert "Birch" not in str([record.entry for record in caller.records])
