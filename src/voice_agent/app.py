@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -52,12 +52,10 @@ from voice_agent.store.callers import CallerDirectory
 from voice_agent.store.database import Database, open_database
 from voice_agent.store.demo import seed_demo
 from voice_agent.store.handovers import CallbackHandovers
-from voice_agent.store.orders import DatabaseOrders
 from voice_agent.tools.backend_client import ShopClient
 from voice_agent.tools.base import Tool
 from voice_agent.tools.end_call import end_call_tool
 from voice_agent.tools.knowledge import knowledge_tool
-from voice_agent.tools.orders import order_status_tool
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
 from voice_agent.tools.shop import shop_tools
@@ -84,11 +82,21 @@ class Platform:
     busy_clip: BusyClip | None
 
 
+async def _up_already() -> None:
+    """Whatever the platform talks to was there before it."""
+
+
 @asynccontextmanager
-async def open_platform(settings: Settings, *, services: CallServices | None = None) -> AsyncIterator[Platform]:
+async def open_platform(
+    settings: Settings,
+    *,
+    services: CallServices | None = None,
+    shop_up: Callable[[], Awaitable[None]] = _up_already,
+) -> AsyncIterator[Platform]:
     """Builds and warms everything, and takes it down again in reverse. Raises ``ConfigError``.
 
-    ``services`` replaces what calls work with (benchmarks bring scripted providers).
+    ``services`` replaces what calls work with (benchmarks bring scripted providers). ``shop_up`` returns once the order
+    system that is starting beside the platform can be asked; what it raises ends the start.
     """
     clock = LoopClock()
     state_dir = settings.server.state_dir
@@ -97,7 +105,7 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         database = await stack.enter_async_context(open_database(settings.store, state_dir))
         knowledge = None
         if services is None:
-            services, knowledge = await _local_services(settings, clock, database, stack)
+            services, knowledge = await _local_services(settings, clock, database, stack, shop_up)
         metrics = CallMetrics(tool_names=[tool.name for tool in services.tools])
         metrics.capacity.set(settings.server.max_calls)
         metrics.target_turn_latency.set(settings.monitoring.target_turn_latency_ms)
@@ -177,7 +185,7 @@ class _CallOpener:
 
 
 async def _local_services(
-    settings: Settings, clock: Clock, database: Database, stack: AsyncExitStack
+    settings: Settings, clock: Clock, database: Database, stack: AsyncExitStack, shop_up: Callable[[], Awaitable[None]]
 ) -> tuple[CallServices, KnowledgeBase | None]:
     pool = ModelPool(settings.local_models.workers, settings.local_models.queue)
     stack.push_async_callback(pool.close)
@@ -191,7 +199,7 @@ async def _local_services(
     understanding = SemanticUnderstanding(embedder, cache_dir=default_cache_dir())
     callers = CallerDirectory(database, settings.identity, clock)
     stack.callback(callers.close)
-    order_tools = _order_tools(settings, context, database)
+    order_tools = _order_tools(settings, context)
 
     knowledge: KnowledgeBase | None = None
     async with _one_error(), asyncio.TaskGroup() as group:
@@ -202,9 +210,9 @@ async def _local_services(
         group.create_task(callers.warm_up())
         group.create_task(asyncio.to_thread(warm_pii))
         group.create_task(_warm_meaning(embedder, understanding, chains.language_model))
-        group.create_task(context.warmth.warm())
+        group.create_task(_warm_connections(context, shop_up))
         if settings.demo_data_wanted:
-            group.create_task(_seed_orders(database, clock))
+            group.create_task(seed_demo(database))
         if settings.knowledge.enabled:
             opened = group.create_task(_open_knowledge(settings, embedder, stack))
     if settings.knowledge.enabled:
@@ -275,17 +283,21 @@ async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderst
     await language_model.warm_up()
 
 
-def _order_tools(settings: Settings, context: ProviderContext, database: Database) -> tuple[Tool, ...]:
-    """Those of the shop's order system, or the one that reads our own database."""
+async def _warm_connections(context: ProviderContext, shop_up: Callable[[], Awaitable[None]]) -> None:
+    await shop_up()
+    await context.warmth.warm()
+
+
+def _order_tools(settings: Settings, context: ProviderContext) -> tuple[Tool, ...]:
+    """Those of the shop's order system, if there is one."""
     if not settings.shop.api_url:
-        return (order_status_tool(DatabaseOrders(database)),)
+        log.info(
+            "no order system, so no tools on orders", to_have_one="set SHOP_API_URL and SHOP_API_TOKEN, or DEMO_DATA"
+        )
+        return ()
     shop = ShopClient(context.web, settings.shop)
     context.warmth.register("the shop", shop.warm)
     return shop_tools(shop)
-
-
-async def _seed_orders(database: Database, clock: Clock) -> None:
-    await seed_demo(database, clock.wall().date())
 
 
 async def _open_knowledge(settings: Settings, embedder: MiniLmEmbedder, stack: AsyncExitStack) -> KnowledgeBase:
@@ -317,11 +329,10 @@ async def open_caller_admin(settings: Settings) -> AsyncIterator[CallerAdmin]:
     """The callers alone, for the command line."""
     state_dir = settings.server.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    clock = LoopClock()
     async with open_database(settings.store, state_dir) as database:
         if settings.demo_data_wanted:
-            await _seed_orders(database, clock)
-        yield CallerAdmin(database, clock)
+            await seed_demo(database)
+        yield CallerAdmin(database, LoopClock())
 
 
 def call_settings(settings: Settings) -> CallSettings:

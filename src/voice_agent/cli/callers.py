@@ -1,7 +1,7 @@
 """``voice-agent callers``: who may prove their identity, and with which PIN.
 
 A PIN is typed at a prompt, or comes on standard input for scripts; it is never an argument, which other users of the
-machine and the shell's history could read.
+machine and the shell's history could read. Only the demo people's are shown.
 """
 
 from __future__ import annotations
@@ -33,6 +33,17 @@ def list_callers() -> None:
     for row in _with_admin(lambda admin: admin.all()):
         locked = f"{row.locked_s / 60:.0f} min" if row.locked_s else ""
         table.add_row(row.caller_id, row.name, row.locale, str(row.failures or ""), locked)
+    Console().print(table)
+
+
+@callers_app.command()
+def demo() -> None:
+    """List the demo people with their PINs, which protect nothing. They are the demo shop's customers."""
+    from voice_agent.store.demo import demo_callers
+
+    table = Table("caller", "name", "locale", "lives in", "PIN")
+    for person in demo_callers():
+        table.add_row(person.caller_id, person.name, person.locale, person.country, person.pin)
     Console().print(table)
 
 

@@ -27,7 +27,9 @@ app = typer.Typer(
     help="Answers calls: listens, thinks, uses tools and speaks, in real time.",
 )
 app.add_typer(bench_app, name="bench", help="Measure how well this installation behaves.")
-app.add_typer(callers_app, name="callers", help="Who may prove their identity: list, add, set-pin, unlock, remove.")
+app.add_typer(
+    callers_app, name="callers", help="Who may prove their identity: list, demo, add, set-pin, unlock, remove."
+)
 app.add_typer(kb_app, name="kb", help="The knowledge base: add documents, search, list.")
 
 
@@ -76,7 +78,7 @@ def replay(
 
 @app.command()
 def check() -> None:
-    """Try every configured provider, and check models, database, knowledge base, port and disk. Exit code 1 if any fails."""
+    """Try every provider; check models, database, knowledge base, order system, port and disk. Exit code 1 if any fails."""
     from voice_agent.cli.check import run_check
 
     raise typer.Exit(run_check())
@@ -119,9 +121,10 @@ def demo_backend(
         list[str] | None, typer.Option(help="Fail from the start: ENDPOINT=FAULT, as cancel_order=hang; repeatable.")
     ] = None,
 ) -> None:
-    """Start the demo shop's order system: orders, returns and callbacks of 230 callers, for the tools to ask over HTTP.
+    """Start the demo shop's order system by hand: orders, returns and callbacks of 230 callers, over HTTP.
 
-    Prints the settings to paste where voice-agent serves. Its data lies in SHOP_DATABASE_URL, or shop.db in STATE_DIR.
+    A server with demo data starts one for itself; this one can be made to fail. Prints the settings to paste where
+    voice-agent serves, then what is asked. Its data lies in SHOP_DATABASE_URL, or shop.db in STATE_DIR.
     """
     from voice_agent.cli.demo_backend import BackendPlan, run_demo_backend
 

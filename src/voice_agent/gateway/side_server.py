@@ -45,6 +45,7 @@ _OPTIONS: dict[str, Any] = {
     "ws": "none",
     "lifespan": "off",
     "log_config": None,
+    "log_level": "warning",  # that it starts and ends is for its owner to say
     "access_log": False,
     "server_header": False,
 }

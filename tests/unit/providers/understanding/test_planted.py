@@ -72,7 +72,9 @@ def test_the_shipped_documents_and_demo_data_are_harmless() -> None:
     for file in folder.glob("*.md"):
         text = file.read_text("utf-8")
         assert [text[p.start : p.end] for p in find_planted(text)] == []
-    assert planted_rules(yaml.safe_load(shipped("demo.yaml"))) == ()
+    assert planted_rules(yaml.safe_load(shipped("demo_callers.yaml"))) == ()
+    catalogue = resources.files("voice_agent").joinpath("demo_backend", "catalogue.yaml").read_text("utf-8")
+    assert planted_rules(yaml.safe_load(catalogue)) == ()
 
 
 def test_only_the_planted_sentence_is_marked() -> None:
