@@ -82,16 +82,12 @@ class Platform:
     busy_clip: BusyClip | None
 
 
-async def _up_already() -> None:
-    """Whatever the platform talks to was there before it."""
-
-
 @asynccontextmanager
 async def open_platform(
     settings: Settings,
     *,
     services: CallServices | None = None,
-    shop_up: Callable[[], Awaitable[None]] = _up_already,
+    shop_up: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Platform]:
     """Builds and warms everything, and takes it down again in reverse. Raises ``ConfigError``.
 
@@ -185,7 +181,11 @@ class _CallOpener:
 
 
 async def _local_services(
-    settings: Settings, clock: Clock, database: Database, stack: AsyncExitStack, shop_up: Callable[[], Awaitable[None]]
+    settings: Settings,
+    clock: Clock,
+    database: Database,
+    stack: AsyncExitStack,
+    shop_up: Callable[[], Awaitable[None]] | None,
 ) -> tuple[CallServices, KnowledgeBase | None]:
     pool = ModelPool(settings.local_models.workers, settings.local_models.queue)
     stack.push_async_callback(pool.close)
@@ -283,17 +283,16 @@ async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderst
     await language_model.warm_up()
 
 
-async def _warm_connections(context: ProviderContext, shop_up: Callable[[], Awaitable[None]]) -> None:
-    await shop_up()
+async def _warm_connections(context: ProviderContext, shop_up: Callable[[], Awaitable[None]] | None) -> None:
+    if shop_up is not None:
+        await shop_up()
     await context.warmth.warm()
 
 
 def _order_tools(settings: Settings, context: ProviderContext) -> tuple[Tool, ...]:
     """Those of the shop's order system, if there is one."""
     if not settings.shop.api_url:
-        log.info(
-            "no order system, so no tools on orders", to_have_one="set SHOP_API_URL and SHOP_API_TOKEN, or DEMO_DATA"
-        )
+        log.info("there are no tools on orders", advice="set SHOP_API_URL and SHOP_API_TOKEN, or DEMO_DATA=true")
         return ()
     shop = ShopClient(context.web, settings.shop)
     context.warmth.register("the shop", shop.warm)

@@ -26,13 +26,11 @@ import orjson
 import structlog
 from pydantic import SecretStr
 
+from voice_agent.cli.restart_pause import RestartPause
 from voice_agent.cli.shop_process import ShopPlace, ShopReport
 from voice_agent.config import Settings
 from voice_agent.errors import ConfigError
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-# A shop that lived so long did not die of how it was started.
-LIVED_WELL_S = 60.0
 # Its first start fills a database, on a machine that loads models meanwhile.
 START_WITHIN_S = 60.0
 _END_WITHIN_S = 5.0  # it ends by force a little earlier
@@ -104,17 +102,15 @@ def _reserved_port() -> Iterator[int]:
 async def _keep(place: ShopPlace, opened: asyncio.Event) -> None:
     """Has a shop until cancelled. Raises ``ConfigError`` where the first one cannot start."""
     loop = asyncio.get_running_loop()
-    pause_s = FIRST_PAUSE_S
+    pause = RestartPause()
     while True:
         born_s = loop.time()
         ended = await _live(place, opened)
         if not opened.is_set():
             raise ConfigError(f"the demo shop cannot start: {ended} (DEMO_DATA=false leaves it out.)")
-        if loop.time() - born_s > LIVED_WELL_S:
-            pause_s = FIRST_PAUSE_S
+        pause_s = pause.after(loop.time() - born_s)
         _log.error("the demo shop ended", why=ended, pause_s=pause_s)
         await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 async def _live(place: ShopPlace, opened: asyncio.Event) -> str:
@@ -148,7 +144,10 @@ async def _report_of(process: Process, place: ShopPlace) -> ShopReport:
                 return ShopReport(failure=f"exit code {await process.wait()}.")
     except TimeoutError:
         return ShopReport(failure=f"it was not ready within {START_WITHIN_S:g} s.")
-    return ShopReport(**orjson.loads(line))
+    try:
+        return ShopReport(**orjson.loads(line))
+    except (ValueError, TypeError):
+        return ShopReport(failure=f"it does not say that it is ready, but {line!r}.")
 
 
 async def _end(process: Process) -> None:

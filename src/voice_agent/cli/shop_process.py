@@ -3,6 +3,8 @@
 It is told where its data lies in one line on its standard input, and says in one line on its standard output that it can be
 asked, or why not. It ends when its standard input does: when the server has ended, however that died. Signals do not end
 it: a service manager sends SIGTERM to every process of a service, and calls that are still drained need their tools.
+
+What only this process needs is imported when it runs: whoever starts it stays small.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ import orjson
 import uvloop
 
 from voice_agent.clock import LoopClock
-from voice_agent.demo_backend.server import running_shop
 from voice_agent.errors import VoiceAgentError
 from voice_agent.observability.logging import configure_logging
 
@@ -57,6 +58,8 @@ def main() -> None:
     if not told:  # the server has gone already
         return
     place = ShopPlace(**orjson.loads(told))
+    with suppress(OSError):  # to open the database tells what is wrong with it
+        Path(place.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     pipeline = configure_logging(place.log_level, place.log_format)
     try:
         uvloop.run(_serve(place))
@@ -67,6 +70,8 @@ def main() -> None:
 
 
 async def _serve(place: ShopPlace) -> None:
+    from voice_agent.demo_backend.server import running_shop
+
     stop = asyncio.Event()
     lifeline = threading.Thread(
         target=_end_with_parent, args=(asyncio.get_running_loop(), stop), name="lifeline", daemon=True

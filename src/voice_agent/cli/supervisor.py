@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from voice_agent.cli.address import base_url, bound
+from voice_agent.cli.restart_pause import RestartPause
 from voice_agent.cli.shop_keeper import OrderSystem, order_system
 from voice_agent.cli.worker import FORCE_AFTER_DRAIN_S, WorkerPlace, run_worker
 from voice_agent.cli.worker_link import CallChanged, Failed, Gone, Link, Message, Ready, Stop, hand_over
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
 
 # A worker's loop says something four times a second; one that is silent for so long will not come back.
 SILENCE_S = 30.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-# A worker that lived so long did not die of how it was started.
-LIVED_WELL_S = 60.0
 
 _BACKLOG = 2048
 _BATCH = 64  # connections accepted in one go
@@ -196,7 +194,7 @@ class _Supervisor:
 
     async def _keep(self, slot: int) -> None:
         """Has a worker in this slot until the server ends."""
-        pause_s, lost_calls = FIRST_PAUSE_S, 0
+        pause, lost_calls = RestartPause(), 0
         while not self._stopping.is_set():
             born_s = self._loop.time()
             worker = await self._bear(slot, lost_calls)
@@ -211,13 +209,11 @@ class _Supervisor:
             code = worker.process.exitcode
             if not self._started:
                 raise ConfigError(worker.failure or f"worker {slot} ended while it started (exit code {code}).")
-            if self._loop.time() - born_s > LIVED_WELL_S:
-                pause_s = FIRST_PAUSE_S
+            pause_s = pause.after(self._loop.time() - born_s)
             _log.error("worker ended", slot=slot, code=code, why=worker.failure, lost_calls=lost_calls, pause_s=pause_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _bear(self, slot: int, lost_calls: int) -> _Worker:
         (link, its_link), (channel, its_channel), (lifeline, its_lifeline) = (socket.socketpair() for _ in range(3))
