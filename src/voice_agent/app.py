@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +45,7 @@ from voice_agent.providers.tts.cache import CachingSynthesizer
 from voice_agent.providers.turn.smart_turn import SmartTurnModel
 from voice_agent.providers.understanding.semantic import SemanticUnderstanding
 from voice_agent.providers.vad.silero import SileroDetectorFactory
+from voice_agent.providers.web import load_http
 from voice_agent.rag.corpus import seed_corpus
 from voice_agent.rag.pipeline import KnowledgeBase, open_knowledge
 from voice_agent.store.caller_admin import CallerAdmin
@@ -64,6 +65,8 @@ from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
 
 log = structlog.get_logger(__name__)
+
+_SHOP = "the shop"  # as the log names its connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ async def open_platform(
     settings: Settings,
     *,
     services: CallServices | None = None,
-    shop_up: Callable[[], Awaitable[None]] | None = None,
+    shop_up: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> AsyncIterator[Platform]:
     """Builds and warms everything, and takes it down again in reverse. Raises ``ConfigError``.
 
@@ -185,7 +188,7 @@ async def _local_services(
     clock: Clock,
     database: Database,
     stack: AsyncExitStack,
-    shop_up: Callable[[], Awaitable[None]] | None,
+    shop_up: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> tuple[CallServices, KnowledgeBase | None]:
     pool = ModelPool(settings.local_models.workers, settings.local_models.queue)
     stack.push_async_callback(pool.close)
@@ -199,7 +202,6 @@ async def _local_services(
     understanding = SemanticUnderstanding(embedder, cache_dir=default_cache_dir())
     callers = CallerDirectory(database, settings.identity, clock)
     stack.callback(callers.close)
-    order_tools = _order_tools(settings, context)
 
     knowledge: KnowledgeBase | None = None
     async with _one_error(), asyncio.TaskGroup() as group:
@@ -210,7 +212,11 @@ async def _local_services(
         group.create_task(callers.warm_up())
         group.create_task(asyncio.to_thread(warm_pii))
         group.create_task(_warm_meaning(embedder, understanding, chains.language_model))
-        group.create_task(_warm_connections(context, shop_up))
+        group.create_task(context.warmth.warm())
+        if settings.shop.api_url:
+            group.create_task(asyncio.to_thread(load_http))
+        if shop_up is not None:
+            group.create_task(shop_up())
         if settings.demo_data_wanted:
             group.create_task(seed_demo(database))
         if settings.knowledge.enabled:
@@ -218,6 +224,7 @@ async def _local_services(
     if settings.knowledge.enabled:
         knowledge = opened.result()
 
+    order_tools = await _order_tools(settings, context)
     pins = GuardedPinVerifier(callers, settings.tools, clock)
     tools = ToolRegistry(*order_tools, transfer_tool(), end_call_tool(), verify_pin_tool(pins))
     if knowledge is not None:
@@ -283,19 +290,15 @@ async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderst
     await language_model.warm_up()
 
 
-async def _warm_connections(context: ProviderContext, shop_up: Callable[[], Awaitable[None]] | None) -> None:
-    if shop_up is not None:
-        await shop_up()
-    await context.warmth.warm()
-
-
-def _order_tools(settings: Settings, context: ProviderContext) -> tuple[Tool, ...]:
-    """Those of the shop's order system, if there is one."""
+async def _order_tools(settings: Settings, context: ProviderContext) -> tuple[Tool, ...]:
+    """Those of the shop's order system, if there is one. Asked once the models are loaded: while they are, the loop stands
+    still for longer than the shop has to answer."""
     if not settings.shop.api_url:
         log.info("there are no tools on orders", advice="set SHOP_API_URL and SHOP_API_TOKEN, or DEMO_DATA=true")
         return ()
     shop = ShopClient(context.web, settings.shop)
-    context.warmth.register("the shop", shop.warm)
+    context.warmth.register(_SHOP, shop.warm)
+    await context.warmth.warm(_SHOP)
     return shop_tools(shop)
 
 

@@ -18,9 +18,10 @@ import secrets
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 import structlog
@@ -47,7 +48,7 @@ class OrderSystem:
     raises ``ConfigError`` where the demo shop cannot start."""
 
     settings: Settings
-    up: Callable[[], Awaitable[None]]
+    up: Callable[[], Coroutine[Any, Any, None]]
 
 
 @asynccontextmanager
