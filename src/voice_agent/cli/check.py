@@ -162,7 +162,7 @@ async def _knowledge(settings: Settings) -> str:
 
 async def _order_system(settings: Settings) -> str:
     from voice_agent.cli.shop_keeper import order_system
-    from voice_agent.providers.web import WebClient
+    from voice_agent.providers.web import WebClient, load_http
     from voice_agent.tools.backend_client import ShopClient
 
     quiet = settings.server.model_copy(update={"log_level": "ERROR"})
@@ -171,6 +171,7 @@ async def _order_system(settings: Settings) -> str:
         reached = shop.settings.shop
         if not reached.api_url:
             return "none, so no tools on orders (set SHOP_API_URL and SHOP_API_TOKEN to have them)"
+        await asyncio.to_thread(load_http)
         web = WebClient()
         try:
             begun_s = process_seconds()
