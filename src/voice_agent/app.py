@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +47,7 @@ from voice_agent.providers.turn.smart_turn import SmartTurnModel
 from voice_agent.providers.understanding.planted import mark_data
 from voice_agent.providers.understanding.semantic import SemanticUnderstanding
 from voice_agent.providers.vad.silero import SileroDetectorFactory
+from voice_agent.providers.web import load_http
 from voice_agent.rag.corpus import seed_corpus
 from voice_agent.rag.pipeline import KnowledgeBase, open_knowledge
 from voice_agent.store.caller_admin import CallerAdmin
@@ -54,14 +55,12 @@ from voice_agent.store.callers import CallerDirectory
 from voice_agent.store.database import Database, open_database
 from voice_agent.store.demo import seed_demo
 from voice_agent.store.handovers import CallbackHandovers
-from voice_agent.store.orders import DatabaseOrders
 from voice_agent.store.totp_secrets import TotpSecrets
 from voice_agent.store.tries import TryCount
 from voice_agent.tools.backend_client import ShopClient
 from voice_agent.tools.base import Tool
 from voice_agent.tools.end_call import end_call_tool
 from voice_agent.tools.knowledge import knowledge_tool
-from voice_agent.tools.orders import order_status_tool
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
 from voice_agent.tools.second_factor import GuardedSecondFactor, SecondFactor, load_second_factor
@@ -72,6 +71,8 @@ from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
 
 log = structlog.get_logger(__name__)
+
+_SHOP = "the shop"  # as the log names its connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,16 @@ class Platform:
 
 
 @asynccontextmanager
-async def open_platform(settings: Settings, *, services: CallServices | None = None) -> AsyncIterator[Platform]:
+async def open_platform(
+    settings: Settings,
+    *,
+    services: CallServices | None = None,
+    shop_up: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> AsyncIterator[Platform]:
     """Builds and warms everything, and takes it down again in reverse. Raises ``ConfigError``.
 
-    ``services`` replaces what calls work with (benchmarks bring scripted providers).
+    ``services`` replaces what calls work with (benchmarks bring scripted providers). ``shop_up`` returns once the order
+    system that is starting beside the platform can be asked; what it raises ends the start.
     """
     clock = LoopClock()
     state_dir = settings.server.state_dir
@@ -106,7 +113,7 @@ async def open_platform(settings: Settings, *, services: CallServices | None = N
         database = await stack.enter_async_context(open_database(settings.store, state_dir))
         knowledge = None
         if services is None:
-            services, knowledge = await _local_services(settings, clock, database, usual, stack)
+            services, knowledge = await _local_services(settings, clock, database, usual, stack, shop_up)
         metrics = CallMetrics(tool_names=[tool.name for tool in services.tools])
         metrics.capacity.set(settings.server.max_calls)
         metrics.target_turn_latency.set(settings.monitoring.target_turn_latency_ms)
@@ -235,7 +242,12 @@ class _AgentReaders:
 
 
 async def _local_services(
-    settings: Settings, clock: Clock, database: Database, usual: LocaleProfile, stack: AsyncExitStack
+    settings: Settings,
+    clock: Clock,
+    database: Database,
+    usual: LocaleProfile,
+    stack: AsyncExitStack,
+    shop_up: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> tuple[CallServices, KnowledgeBase | None]:
     pool = ModelPool(settings.local_models.workers, settings.local_models.queue)
     stack.push_async_callback(pool.close)
@@ -249,7 +261,6 @@ async def _local_services(
     understanding = SemanticUnderstanding(embedder, cache_dir=default_cache_dir())
     callers = CallerDirectory(database, settings.identity, clock)
     stack.callback(callers.close)
-    order_tools = _order_tools(settings, context, database)
 
     knowledge: KnowledgeBase | None = None
     async with _one_error(), asyncio.TaskGroup() as group:
@@ -262,13 +273,18 @@ async def _local_services(
         group.create_task(asyncio.to_thread(mark_data, ""))  # reads the rules
         group.create_task(_warm_meaning(embedder, understanding, chains.language_model))
         group.create_task(context.warmth.warm())
+        if settings.shop.api_url:
+            group.create_task(asyncio.to_thread(load_http))
+        if shop_up is not None:
+            group.create_task(shop_up())
         if settings.demo_data_wanted:
-            group.create_task(_seed_orders(database, clock))
+            group.create_task(seed_demo(database))
         if settings.knowledge.enabled:
             opened = group.create_task(_open_knowledge(settings, embedder, stack))
     if settings.knowledge.enabled:
         knowledge = opened.result()
 
+    order_tools = await _order_tools(settings, context)
     pins = GuardedPinVerifier(callers, settings.tools, clock)
     tools = ToolRegistry(*order_tools, transfer_tool(), end_call_tool(), verify_pin_tool(pins))
     if knowledge is not None:
@@ -334,17 +350,16 @@ async def _warm_meaning(embedder: MiniLmEmbedder, understanding: SemanticUnderst
     await language_model.warm_up()
 
 
-def _order_tools(settings: Settings, context: ProviderContext, database: Database) -> tuple[Tool, ...]:
-    """Those of the shop's order system, or the one that reads our own database."""
+async def _order_tools(settings: Settings, context: ProviderContext) -> tuple[Tool, ...]:
+    """Those of the shop's order system, if there is one. Asked once the models are loaded: while they are, the loop stands
+    still for longer than the shop has to answer."""
     if not settings.shop.api_url:
-        return (order_status_tool(DatabaseOrders(database)),)
+        log.info("there are no tools on orders", advice="set SHOP_API_URL and SHOP_API_TOKEN, or DEMO_DATA=true")
+        return ()
     shop = ShopClient(context.web, settings.shop)
-    context.warmth.register("the shop", shop.warm)
+    context.warmth.register(_SHOP, shop.warm)
+    await context.warmth.warm(_SHOP)
     return shop_tools(shop)
-
-
-async def _seed_orders(database: Database, clock: Clock) -> None:
-    await seed_demo(database, clock.wall().date())
 
 
 def _knowledge_of(settings: Settings, embedder: MiniLmEmbedder) -> AbstractAsyncContextManager[KnowledgeBase]:
@@ -381,11 +396,10 @@ async def open_caller_admin(settings: Settings) -> AsyncIterator[CallerAdmin]:
     """The callers alone, for the command line."""
     state_dir = settings.server.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    clock = LoopClock()
     async with open_database(settings.store, state_dir) as database:
         if settings.demo_data_wanted:
-            await _seed_orders(database, clock)
-        yield CallerAdmin(database, clock)
+            await seed_demo(database)
+        yield CallerAdmin(database, LoopClock())
 
 
 def second_factor(settings: Settings, database: Database, clock: Clock) -> GuardedSecondFactor | None:

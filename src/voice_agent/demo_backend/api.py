@@ -21,6 +21,7 @@ from voice_agent.demo_backend import wire
 from voice_agent.demo_backend.faults import Endpoint, FaultBoard, FaultyRoute, parse_fault
 from voice_agent.demo_backend.idempotency import Answer
 from voice_agent.demo_backend.problems import Code, ProblemError
+from voice_agent.demo_backend.request_log import RequestLog
 from voice_agent.demo_backend.shop import Shop
 from voice_agent.demo_backend.tables import CALLER_ID_CHARS, KEY_CHARS
 from voice_agent.errors import ConfigError, StoreError
@@ -51,7 +52,7 @@ def create_api(shop: Shop, token: str, faults: FaultBoard | None = None) -> Fast
     api.include_router(_reading_routes())
     api.include_router(_writing_routes())
     api.add_api_route("/healthz", _healthy, include_in_schema=False)
-    api.add_api_route("/v1/status", _healthy, summary="Whether the token is accepted.")
+    api.add_api_route("/v1/status", _healthy, operation_id="status", summary="Whether the token is accepted.")
     if faults is not None:
         api.include_router(_switchboard(faults))
     api.add_exception_handler(ProblemError, _on_problem)
@@ -59,6 +60,7 @@ def create_api(shop: Shop, token: str, faults: FaultBoard | None = None) -> Fast
     api.add_exception_handler(HTTPException, _on_http_error)
     api.add_exception_handler(StoreError, _on_store_error)
     api.add_middleware(_Door, token=token)
+    api.add_middleware(RequestLog)
     return api
 
 

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from voice_agent.config import ShopSettings
 from voice_agent.errors import ProviderError, ProviderFault
-from voice_agent.providers.openai_api.errors import Peer, protocol_error, transport_error
+from voice_agent.providers.peer import Peer, protocol_error, transport_error
 from voice_agent.providers.web import Answer, WebClient
 from voice_agent.store.callers import caller_key
 from voice_agent.store.records import Order
