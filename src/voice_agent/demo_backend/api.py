@@ -155,6 +155,11 @@ def _switchboard(board: FaultBoard) -> APIRouter:
     async def show() -> dict[str, str]:
         return {endpoint.value: board.current(endpoint) or "none" for endpoint in Endpoint}
 
+    @router.get("/asked")
+    async def asked() -> dict[str, int]:
+        """How many requests came to each endpoint."""
+        return {endpoint.value: board.asked[endpoint] for endpoint in Endpoint}
+
     @router.put("/{endpoint}/{fault}")
     async def switch(
         endpoint: str, fault: str, times: int | None = None, slow_ms: Annotated[int, Query(ge=0, le=60_000)] = 1000

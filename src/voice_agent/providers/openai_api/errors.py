@@ -27,6 +27,7 @@ _BAD_KEY: Final = frozenset({"invalid_api_key", "authentication_error", "invalid
 _TOO_MANY: Final = frozenset({"rate_limit_exceeded", "rate_limit_error", "requests", "tokens"})
 _THEIR_FAULT: Final = frozenset({"server_error", "internal_error", "internal_server_error", "overloaded_error"})
 _SESSION_OVER: Final = "session_expired"  # a Realtime session reached its age
+_NOT_CONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})  # so nothing was sent
 _MAX_RETRY_AFTER_S: Final = 3600.0
 
 
@@ -156,6 +157,7 @@ def transport_error(peer: Peer, error: Exception, connect_s: float) -> ProviderE
         return ProviderError(
             f"{peer.name} at {peer.url} gave no connection within {connect_s * 1000:.0f} ms.",
             category=ProviderFault.TIMEOUT,
+            undone=kind in _NOT_CONNECTED,
         )
     if kind == "RemoteProtocolError" and not str(error).startswith(("peer closed", "Server disconnected")):
         return ProviderError(
@@ -163,7 +165,9 @@ def transport_error(peer: Peer, error: Exception, connect_s: float) -> ProviderE
             category=ProviderFault.PROTOCOL,
         )
     return ProviderError(
-        f"{peer.name} at {peer.url} cannot be used: {_plain_cause(error)}.", category=ProviderFault.NETWORK
+        f"{peer.name} at {peer.url} cannot be used: {_plain_cause(error)}.",
+        category=ProviderFault.NETWORK,
+        undone=kind in _NOT_CONNECTED,
     )
 
 
