@@ -4,9 +4,9 @@ Every call gets exactly one ``ToolResult``; nothing but cancellation leaves ``ru
 and be callable by the asker, the caller's identity must suffice, the arguments must fit the schema, the caller must
 have agreed where the tool asks for that, fewer than ``at_once`` calls of the tool must be under way (others wait, up to
 half the tool's time budget), and its circuit breaker must admit the call. Then the handler runs inside what is left of the
-budget; reads are tried again after an exponential backoff with full jitter while the budget lasts, writes never. A failed
-write is told as one of unknown outcome unless it is certain that it changed nothing. A business answer ("no such order") is
-a success for the breaker. Who the caller is comes from ``ToolContext`` only.
+budget; reads are tried again after an exponential backoff with full jitter while the budget lasts, writes and a breaker's
+probes never. A failed write is told as one of unknown outcome unless it is certain that it changed nothing. A business
+answer ("no such order") is a success for the breaker. Who the caller is comes from ``ToolContext`` only.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ class ToolRouter:
                 return None, "breaker_open"
             outcome = Outcome.GIVEN_UP
             try:
-                answer, reason = await self._attempt(tool, arguments, context, deadline_s)
+                attempts = READ_ATTEMPTS if tool.read_only and not admission.probe else 1
+                answer, reason = await self._attempt(tool, arguments, context, deadline_s, attempts)
                 outcome = Outcome.FAILURE if answer is None else Outcome.SUCCESS
                 return answer, reason
             finally:
@@ -136,10 +137,9 @@ class ToolRouter:
             places.release()
 
     async def _attempt(
-        self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext, deadline_s: float
+        self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext, deadline_s: float, attempts: int
     ) -> tuple[ToolAnswer | None, str]:
         """The handler's answer by ``deadline_s``, or ``None`` and why there is none."""
-        attempts = READ_ATTEMPTS if tool.read_only else 1
         reason = ""
         try:
             async with asyncio.timeout(deadline_s - self._clock.now()):

@@ -318,6 +318,18 @@ async def test_only_one_of_many_calls_probes_a_tool_that_failed() -> None:
 
 
 @virtual_time
+async def test_a_probe_asks_once() -> None:
+    script = Script(ToolError("down"))
+    routed = router(tool(script))
+    for _ in range(3):
+        await routed.run(call(), CALLER)
+    await asyncio.sleep(30)
+    assert (await routed.run(call(), CALLER)).reason == "error"
+    assert len(script.calls) == 3 * READ_ATTEMPTS + 1
+    assert routed.breaker_states() == {"work": BreakerState.OPEN}
+
+
+@virtual_time
 async def test_cancellation_passes_through_and_frees_the_probe() -> None:
     script = Script(*[ToolError("down")] * 3, 60.0, ToolAnswer({}))
     routed = router(tool(script, read_only=False, timeout_s=100))
