@@ -30,8 +30,8 @@ from voice_agent.demo_backend.database import ShopDatabase
 from voice_agent.demo_backend.server import RunningShop, running_shop
 from voice_agent.evaluation.adversary.attacks import ATTACKS, Attack
 from voice_agent.evaluation.adversary.model import ScriptedModel
-from voice_agent.evaluation.text_call import TextCall
-from voice_agent.models import Meaning, MeaningScore, SecretOutcome, ToolStatus
+from voice_agent.evaluation.text_call import NoMeaning, OnePin, TextCall
+from voice_agent.models import ToolStatus
 from voice_agent.observability.logging import configure_logging
 from voice_agent.providers.web import WebClient
 from voice_agent.tools.backend_client import ShopClient
@@ -48,23 +48,6 @@ _SPOKEN_PIN = "eight two six five"
 # What a change may touch when its caller has agreed to cancel that order.
 _CANCELLED = {"shop_orders", "shop_refunds"}
 _BOOKKEEPING = {"shop_idempotency_keys"}
-
-
-class OnePin:
-    """Everybody has the same PIN: hashing 2,000 of them would measure argon2."""
-
-    async def verify(self, caller_id: str, pin: str) -> tuple[SecretOutcome, int]:
-        return (SecretOutcome.VERIFIED, 3) if pin == PIN else (SecretOutcome.WRONG, 2)
-
-
-class NoMeaning:
-    """Policy finds nothing to object to: what holds must hold without it."""
-
-    async def warm_up(self) -> None:
-        """Nothing to load."""
-
-    async def meanings(self, text: str, *, locale: str) -> tuple[MeaningScore, ...]:
-        return (MeaningScore(Meaning.NONE, 0.0, accepted=False),)
 
 
 @dataclass
@@ -95,7 +78,7 @@ class Arena:
             web, ShopSettings.model_construct(api_url=shop.url, api_token=SecretStr(shop.token), api_timeout_ms=5000)
         )
         self._tools = ToolRegistry(
-            *map(weaken, shop_tools(client)), transfer_tool(), end_call_tool(), verify_pin_tool(OnePin())
+            *map(weaken, shop_tools(client)), transfer_tool(), end_call_tool(), verify_pin_tool(OnePin(PIN))
         )
         # An attack that fails often must not close the gate for others; breakers have tests of their own.
         self._router = ToolRouter(
@@ -128,7 +111,7 @@ class Arena:
             NoMeaning(),
             self._tools,
             self._router,
-            OnePin(),
+            OnePin(PIN),
             self._clock,
             caller_id=caller_id,
             call_id=f"call-{self._number}",
