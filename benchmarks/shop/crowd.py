@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from voice_agent.clock import LoopClock
 from voice_agent.config import ShopSettings, ToolSettings
@@ -41,11 +41,10 @@ AT_ONCE = 50
 THRESHOLD = 5
 RECOVERY_S = 2.0
 DONE, CHAT = "That has been done.", "It is nice to talk to you."
-_NO_WAIT_MS = 100.0  # of a call that finds the breaker open: it awaits nothing, but fifty share a busy loop
 _PIN = "8265"
 
 # What befalls a write: half of the time nothing, else anything. Weights, and how late a slow answer is.
-_RANDOM = {
+RANDOM = {
     None: 7,
     Fault.REFUSED: 2,
     Fault.SLOW: 2,
@@ -112,7 +111,7 @@ class RandomBoard(FaultBoard):
         trouble = super().take(endpoint)
         if not self.wild or endpoint not in (Endpoint.CANCEL_ORDER, Endpoint.CALLBACK_REQUEST):
             return trouble
-        fault = self._rng.choices(list(_RANDOM), list(_RANDOM.values()))[0]
+        fault = self._rng.choices(list(RANDOM), list(RANDOM.values()))[0]
         self.struck[fault or "none"] += 1
         return Trouble(fault, slow_s=self._rng.choice(_SLOW_S)) if fault else None
 
@@ -218,157 +217,3 @@ async def crowd(folder: Path) -> AsyncIterator[Crowd]:
             yield Crowd(shop, web, board)
         finally:
             await web.aclose()
-
-
-# The breaker
-
-
-async def breaker(crowd: Crowd, report: Report, at_once: int = AT_ONCE) -> None:
-    """Opens it, asks while it is open, lets one probe fail and one succeed."""
-    orders = await crowd.open_orders()
-    whose = [orders[n % len(orders)] for n in range(at_once)]
-    board, endpoint = crowd.board, Endpoint.GET_ORDER
-    board.set(endpoint, Fault.SERVER_ERROR)
-    async with crowd.calls("order_status", whose[:1] * THRESHOLD) as first:
-        states = []
-        for caller in first:
-            await caller.wants_it()
-            states.append(crowd.state("order_status"))
-    opened = states.index(BreakerState.OPEN) + 1 if BreakerState.OPEN in states else 0
-    report.note("failed calls until the breaker opened", opened, opened == THRESHOLD)
-    async with crowd.calls("order_status", whose) as callers:
-        board.set(endpoint, Fault.HANG)
-        asked, results = await _at_once(crowd, callers)
-        report.note("requests while it was open", asked, asked == 0)
-        slowest_ms = max(result.duration_ms for result in results)
-        alone = all(result.reason == "breaker_open" for result in results)
-        report.note("longest wait while it was open", f"{slowest_ms:.1f} ms", slowest_ms < _NO_WAIT_MS and alone)
-        asked, results = await _probed(crowd, callers)
-        reasons = Counter(result.reason for result in results)
-        report.note(f"requests when {at_once} asked at once: a probe that hangs", asked, asked == 1)
-        report.note("refused meanwhile", reasons["breaker_open"], reasons["breaker_open"] == at_once - 1)
-        report.note("state after the probe failed", crowd.state("order_status"), crowd.state("order_status") == "open")
-        board.set(endpoint, Fault.SLOW, slow_s=1.0)
-        asked, results = await _probed(crowd, callers)
-        well = sum(result.status is ToolStatus.OK for result in results)
-        report.note(f"requests when {at_once} asked at once: a probe that succeeds", asked, (asked, well) == (1, 1))
-        report.note(
-            "state after the probe succeeded", crowd.state("order_status"), crowd.state("order_status") == "closed"
-        )
-        board.set(endpoint, None)
-        asked, results = await _at_once(crowd, callers)
-        well = sum(result.status is ToolStatus.OK for result in results)
-        report.note("served when all asked again", well, (asked, well) == (at_once, at_once))
-        fallback = crowd.tools.find("order_status").fallback  # type: ignore[union-attr]  # the shop's tools have it
-        heard = sum(caller.told().count(fallback) for caller in callers)
-        report.note("fallbacks heard, one for each refusal or failure", heard, heard == 3 * at_once - 1)
-
-
-async def _probed(crowd: Crowd, callers: list[Caller]) -> tuple[int, list[ToolResult]]:
-    """All ask at once as soon as the breaker lets a probe through. They talk of something else before: three failures in a
-    row would end their calls."""
-    await asyncio.gather(*(caller.call.say("how are you") for caller in callers))
-    while crowd.state("order_status") is BreakerState.OPEN:  # noqa: ASYNC110 - time alone ends that
-        await asyncio.sleep(0.05)
-    return await _at_once(crowd, callers)
-
-
-async def _at_once(crowd: Crowd, callers: list[Caller]) -> tuple[int, list[ToolResult]]:
-    """All callers ask, and their models call the tool at the same moment: requests at the shop, and results."""
-    crowd.gate.clear()
-    before, since = crowd.board.asked[Endpoint.GET_ORDER], [len(caller.call.log) for caller in callers]
-    saying = [asyncio.create_task(caller.wants_it(), name="caller") for caller in callers]
-    while not all(caller.clerk.waiting for caller in callers):  # noqa: ASYNC110 - fifty to wait for, once
-        await asyncio.sleep(0.02)
-    crowd.gate.set()
-    await asyncio.gather(*saying)
-    results = [result for caller, at in zip(callers, since, strict=True) for result in caller.results(at)]
-    return crowd.board.asked[Endpoint.GET_ORDER] - before, results
-
-
-# Writes
-
-
-async def writes(crowd: Crowd, report: Report, calls: int, at_once: int = AT_ONCE) -> None:
-    """Calls that change something under random faults, then those again that were not told that it is done."""
-    cancelling = (await crowd.open_orders())[: calls // 2]
-    calling = (await crowd.customers())[: calls - len(cancelling)]
-    told: Counter[str] = Counter()
-    lies: list[str] = []
-    cases = [("cancel_order", w) for w in cancelling] + [("callback_request", w) for w in calling]
-    random.Random(1).shuffle(cases)
-    for start in range(0, len(cases), at_once):
-        await _wave(crowd, cases[start : start + at_once], told, lies)
-    double = await _doubles(crowd)
-    report.note("writing calls", len(cases), len(cases) == calls)
-    faults = ", ".join(f"{count} {name}" for name, count in sorted(crowd.board.struck.items()))
-    report.note("what their requests met", faults, len(crowd.board.struck) > len(_RANDOM) // 2)
-    report.note("told done / not done / nobody knows", f"{told['done']} / {told['not done']} / {told['unsure']}", True)
-    report.note("told otherwise than it was", len(lies), not lies)
-    for lie in lies[:5]:
-        report.note("", lie, False)
-    healed = told["done again"]
-    report.note("asked again when the shop was well: told done", healed, healed == told["not done"] + told["unsure"])
-    report.note("changes made twice", double, double == 0)
-
-
-async def _wave(crowd: Crowd, cases: list[tuple[str, tuple[str, str]]], told: Counter[str], lies: list[str]) -> None:
-    by_tool = {tool: [whose for name, whose in cases if name == tool] for tool in ("cancel_order", "callback_request")}
-    async with AsyncExitStack() as stack:
-        callers = [
-            caller
-            for tool, whose in by_tool.items()
-            for caller in await stack.enter_async_context(crowd.calls(tool, whose))
-        ]
-        crowd.board.wild = True
-        await asyncio.gather(*(caller.wants_it() for caller in callers))
-        crowd.board.wild = False
-        again = []
-        for caller in callers:
-            said, made = _said(crowd, caller), await _made(crowd, caller)
-            told[said] += 1
-            if made > 1 or said == "?" or (said == "done" and made != 1) or (said == "not done" and made != 0):
-                lies.append(f"{caller.clerk.tool}: told {said}, made {made} times; {caller.told()[-2:]}")
-            if said != "done":
-                again.append(caller)
-        while any(crowd.state(tool) is BreakerState.OPEN for tool in by_tool):  # noqa: ASYNC110 - time alone ends that
-            await asyncio.sleep(0.05)
-        for caller in again:  # one after another: the first of each tool is the probe
-            since = len(caller.call.log)
-            await caller.wants_it()
-            said, made = _said(crowd, caller, since), await _made(crowd, caller)
-            told["done again"] += said == "done"
-            if (said, made) != ("done", 1):
-                lies.append(f"{caller.clerk.tool} again: told {said}, made {made} times; {caller.told(since)[-2:]}")
-
-
-def _said(crowd: Crowd, caller: Caller, since: int = 0) -> str:
-    tool = crowd.tools.find(caller.clerk.tool)
-    assert tool is not None
-    words = {DONE: "done", tool.fallback: "not done", tool.unsure: "unsure"}
-    heard = [words[text] for text in caller.told(since) if text in words]
-    return heard[0] if len(heard) == 1 else "?"
-
-
-async def _made(crowd: Crowd, caller: Caller) -> int:
-    """How often the change was made, by the shop's own books."""
-    refunds, callbacks = tables.refunds, tables.callbacks
-    if caller.clerk.tool == "cancel_order":
-        query = select(func.count()).select_from(refunds).where(refunds.c.order_id == caller.order_id)
-    else:
-        query = select(func.count()).select_from(callbacks).where(callbacks.c.caller_id == caller.caller_id)
-    async with crowd.shop.database.read() as connection:
-        return int((await connection.execute(query)).scalar_one())
-
-
-async def _doubles(crowd: Crowd) -> int:
-    """Orders that were refunded more than once when they were cancelled, and callers with several callbacks."""
-    refunds, callbacks = tables.refunds.c, tables.callbacks.c
-    paid_twice = select(refunds.order_id).where(refunds.return_id.is_(None)).group_by(refunds.order_id)
-    called_twice = select(callbacks.caller_id).group_by(callbacks.caller_id)
-    async with crowd.shop.database.read() as connection:
-        found = [
-            len((await connection.execute(query.having(func.count() > 1))).all())
-            for query in (paid_twice, called_twice)
-        ]
-    return sum(found)
