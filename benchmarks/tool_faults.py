@@ -71,7 +71,8 @@ async def spoken(cases: list[Case], folder: Path) -> list[Finding]:
                 await asyncio.sleep(_PREPARED_S)
                 place = Surroundings(server, shop, speech)
                 apart = ([c for c in cases if c.fault != DOWN and c.tool == tool] for tool in ENDPOINTS)
-                findings += sum(await asyncio.gather(*(_calls(part, place) for part in apart)), [])
+                for found in await asyncio.gather(*(_calls(part, place) for part in apart)):
+                    findings += found
                 findings += await _calls([case for case in cases if case.fault == DOWN], place)
             finally:
                 await asyncio.to_thread(starting.__exit__, None, None, None)
