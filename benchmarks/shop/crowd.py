@@ -39,7 +39,6 @@ from voice_agent.tools.verify_pin import verify_pin_tool
 
 AT_ONCE = 50
 THRESHOLD = 5
-RECOVERY_S = 2.0
 DONE, CHAT = "That has been done.", "It is nice to talk to you."
 _PIN = "8265"
 
@@ -151,19 +150,21 @@ class Caller:
 class Crowd:
     """Where fifty calls meet one shop, through one router."""
 
-    def __init__(self, shop: RunningShop, web: WebClient, board: RandomBoard) -> None:
+    def __init__(
+        self, shop: RunningShop, web: WebClient, board: RandomBoard, recovery_s: float, request_ms: int
+    ) -> None:
         self.shop, self.board = shop, board
         self.gate = asyncio.Event()
         self.gate.set()
         self._clock = WanderingWall()
-        settings = ShopSettings.model_construct(api_url=shop.url, api_token=SecretStr(shop.token), api_timeout_ms=1500)
-        self.tools = ToolRegistry(*shop_tools(ShopClient(web, settings)), verify_pin_tool(OnePin(_PIN)))
-        self.router = self._router()
+        client = ShopClient(
+            web,
+            ShopSettings.model_construct(api_url=shop.url, api_token=SecretStr(shop.token), api_timeout_ms=request_ms),
+        )
+        self.tools = ToolRegistry(*shop_tools(client), verify_pin_tool(OnePin(_PIN)))
+        limits = ToolSettings.model_construct(cb_failure_threshold=THRESHOLD, cb_recovery_s=recovery_s)
+        self.router = ToolRouter(self.tools, limits, self._clock)
         self._number = 0
-
-    def _router(self) -> ToolRouter:
-        limits = ToolSettings.model_construct(cb_failure_threshold=THRESHOLD, cb_recovery_s=RECOVERY_S)
-        return ToolRouter(self.tools, limits, self._clock)
 
     async def open_orders(self) -> list[tuple[str, str]]:
         """(caller, order) of everything that can be cancelled."""
@@ -210,10 +211,11 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(folder: Path) -> AsyncIterator[Crowd]:
+async def crowd(folder: Path, recovery_s: float = 2.0, request_ms: int = 1500) -> AsyncIterator[Crowd]:
+    """``recovery_s``: of the breakers; ``request_ms``: what one request to the shop may take."""
     board, web = RandomBoard(), WebClient()
     async with running_shop(state_dir=folder, token="tool-faults-run", clock=LoopClock(), faults=board) as shop:
         try:
-            yield Crowd(shop, web, board)
+            yield Crowd(shop, web, board, recovery_s, request_ms)
         finally:
             await web.aclose()

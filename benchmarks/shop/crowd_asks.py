@@ -39,7 +39,7 @@ async def breaker(crowd: Crowd, report: Report, at_once: int = AT_ONCE) -> None:
         report.note(f"requests when {at_once} asked at once: a probe that hangs", asked, asked == 1)
         report.note("refused meanwhile", reasons["breaker_open"], reasons["breaker_open"] == at_once - 1)
         report.note("state after the probe failed", crowd.state("order_status"), crowd.state("order_status") == "open")
-        board.set(endpoint, Fault.SLOW, slow_s=1.0)
+        board.set(endpoint, Fault.SLOW, slow_s=0.8)
         asked, results = await _probed(crowd, callers)
         well = sum(result.status is ToolStatus.OK for result in results)
         report.note(f"requests when {at_once} asked at once: a probe that succeeds", asked, (asked, well) == (1, 1))

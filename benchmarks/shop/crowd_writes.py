@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from voice_agent.demo_backend import tables
 from voice_agent.providers.circuit_breaker import BreakerState
 
-from .crowd import AT_ONCE, DONE, RANDOM, Caller, Crowd, Report
+from .crowd import AT_ONCE, DONE, Caller, Crowd, Report
 
 
 async def writes(crowd: Crowd, report: Report, calls: int, at_once: int = AT_ONCE) -> None:
@@ -28,7 +28,7 @@ async def writes(crowd: Crowd, report: Report, calls: int, at_once: int = AT_ONC
     double = await _doubles(crowd)
     report.note("writing calls", len(cases), len(cases) == calls)
     faults = ", ".join(f"{count} {name}" for name, count in sorted(crowd.board.struck.items()))
-    report.note("what their requests met", faults, len(crowd.board.struck) > len(RANDOM) // 2)
+    report.note("what their requests met", faults, len(crowd.board.struck) > 1)
     report.note("told done / not done / nobody knows", f"{told['done']} / {told['not done']} / {told['unsure']}", True)
     report.note("told otherwise than it was", len(lies), not lies)
     for lie in lies[:5]:
