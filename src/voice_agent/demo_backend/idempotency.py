@@ -5,6 +5,9 @@ without which nothing is written (400), the stored answer for the same key and r
 request. A key belongs to one caller. Business answers are stored like successes; failures are not, so that the same key
 may be tried again.
 
+Work that waited for its turn until its client had given up is not begun: the client has asked again by then, or tells its
+caller that nobody knows, and under load the shop would do nothing but what nobody waits for.
+
 The key is claimed, the work done and its answer stored in one transaction. Who comes second meets the claim: SQLite lets
 them wait for the write lock, PostgreSQL for the row; then they find the stored answer, or, after a failure, nothing.
 """
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 from pydantic import BaseModel
@@ -48,6 +51,7 @@ class Write:
     operation: str
     target: str
     body: BaseModel
+    wanted: Callable[[], Awaitable[bool]] = field(compare=False)  # whether the client still waits
 
     @property
     def fingerprint(self) -> str:
@@ -64,6 +68,8 @@ async def write_once(database: ShopDatabase, write: Write, now_s: float, work: W
     for _ in range(_CLAIM_ATTEMPTS):
         try:
             async with database.write() as connection:
+                if not await write.wanted():
+                    raise ProblemError(Code.UNAVAILABLE, "Nobody waits for this any more.")
                 return await _claim_and_work(connection, write, now_s, work)
         except IntegrityError:
             continue  # somebody claimed the key at the same moment: their answer is there now

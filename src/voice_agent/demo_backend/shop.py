@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 
 from sqlalchemy import Column, func, insert, select, update
@@ -39,8 +39,12 @@ _PHONE = re.compile(r"\+[0-9]{7,15}")  # E.164
 _REFERENCE_DIGITS = 6  # what somebody can write down while listening
 
 
+Wanted = Callable[[], Awaitable[bool]]
+
+
 class Shop:
-    """Every method raises ``ProblemError`` for a business answer and ``StoreError`` where the database fails."""
+    """Every method raises ``ProblemError`` for a business answer and ``StoreError`` where the database fails. ``wanted``
+    tells whether the client still waits."""
 
     def __init__(self, database: ShopDatabase, clock: Clock) -> None:
         self._database = database
@@ -60,7 +64,9 @@ class Shop:
     async def delivery(self, caller_id: str, order_id: str) -> Delivery:
         return rules.delivery_of(await self.order(caller_id, order_id), self._today())
 
-    async def start_return(self, caller_id: str, order_id: str, key: str, request: ReturnRequest) -> Answer:
+    async def start_return(
+        self, caller_id: str, order_id: str, key: str, request: ReturnRequest, wanted: Wanted
+    ) -> Answer:
         async def work(connection: AsyncConnection) -> tuple[int, ReturnStarted]:
             order = await _existing(connection, caller_id, order_id, lock=True)
             parts = rules.parts_to_return(order, request.condition, request.items, self._today())
@@ -77,9 +83,9 @@ class Shop:
                 send_back=rules.needs_sending_back(parts, request.condition),
             )
 
-        return await self._once(Write(caller_id, key, "start_return", order_id, request), work)
+        return await self._once(Write(caller_id, key, "start_return", order_id, request, wanted), work)
 
-    async def cancel(self, caller_id: str, order_id: str, key: str, request: CancelRequest) -> Answer:
+    async def cancel(self, caller_id: str, order_id: str, key: str, request: CancelRequest, wanted: Wanted) -> Answer:
         async def work(connection: AsyncConnection) -> tuple[int, OrderCancelled]:
             order = await _existing(connection, caller_id, order_id, lock=True)
             rules.check_cancellable(order)
@@ -97,9 +103,11 @@ class Shop:
                 currency=order.currency,
             )
 
-        return await self._once(Write(caller_id, key, "cancel_order", order_id, request), work)
+        return await self._once(Write(caller_id, key, "cancel_order", order_id, request, wanted), work)
 
-    async def change_address(self, caller_id: str, order_id: str, key: str, request: AddressRequest) -> Answer:
+    async def change_address(
+        self, caller_id: str, order_id: str, key: str, request: AddressRequest, wanted: Wanted
+    ) -> Answer:
         async def work(connection: AsyncConnection) -> tuple[int, AddressUpdated]:
             order = await _existing(connection, caller_id, order_id, lock=True)
             rules.check_address(order, request.country)
@@ -122,9 +130,9 @@ class Shop:
             )
             return 200, AddressUpdated(order_id=order.order_id, address=address)
 
-        return await self._once(Write(caller_id, key, "update_address", order_id, request), work)
+        return await self._once(Write(caller_id, key, "update_address", order_id, request, wanted), work)
 
-    async def request_callback(self, caller_id: str, key: str, request: CallbackRequest) -> Answer:
+    async def request_callback(self, caller_id: str, key: str, request: CallbackRequest, wanted: Wanted) -> Answer:
         """Calls go to the number the caller called from, never to one that was said."""
 
         async def work(connection: AsyncConnection) -> tuple[int, CallbackTaken]:
@@ -146,7 +154,7 @@ class Shop:
             )
             return 201, CallbackTaken(callback_id=callback_id, preferred=request.preferred)
 
-        return await self._once(Write(caller_id, key, "callback_request", "", request), work)
+        return await self._once(Write(caller_id, key, "callback_request", "", request, wanted), work)
 
     async def _once(self, write: Write, work: Work) -> Answer:
         return await write_once(self._database, write, self._clock.wall().timestamp(), work)

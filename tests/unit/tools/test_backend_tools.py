@@ -28,7 +28,7 @@ from voice_agent.providers.web import WebClient
 from voice_agent.store.database import open_database
 from voice_agent.store.demo import demo_shop, seed_demo
 from voice_agent.store.orders import DatabaseOrders
-from voice_agent.tools.backend_client import ShopClient
+from voice_agent.tools.backend_client import Refusal, ShopClient
 from voice_agent.tools.base import IdentityLevel, Tool, ToolContext
 from voice_agent.tools.orders import order_status_tool
 from voice_agent.tools.registry import ToolRegistry
@@ -291,6 +291,15 @@ async def test_a_write_that_fails_once_is_done_once_and_told(kit: Kit, fault: Fa
         assert result.status is ToolStatus.OK
         rows = 4 if name == "start_return" else 2  # what was done and its key; a return has a line and a refund too
         assert await kit.effects() == before + rows
+
+
+async def test_a_write_whose_client_gave_up_before_its_turn_is_not_made(kit: Kit) -> None:
+    impatient = kit.client_with(api_timeout_ms=100)
+    async with kit.shop.database.write():  # somebody else writes
+        with pytest.raises(ProviderError) as failed:
+            await impatient.cancel("+15550100", "83240", {}, idempotency_key="call-1:1")
+        assert (failed.value.category, failed.value.undone) == (ProviderFault.TIMEOUT, False)
+    assert not isinstance(await kit.client.cancel("+15550100", "83240", {}, idempotency_key="call-1:2"), Refusal)
 
 
 FAULTS: list[tuple[Fault, ProviderFault]] = [
