@@ -27,7 +27,7 @@ from rich.table import Table
 from shop.cases import CASES, DOWN, ENDPOINTS, READ, WRITE, Case
 from shop.crowd import Report, crowd
 from shop.crowd_asks import breaker
-from shop.crowd_writes import writes
+from shop.crowd_writes import pace, writes
 from shop.process import TOKEN, ShopProcess
 from shop.spoken import ASIDE, MAX_SILENCE_S, VOICE, WISHES, YES, Finding, Surroundings, run_call, script
 from tests.servers import running_server
@@ -43,6 +43,7 @@ from voice_agent.providers.pool import ModelPool
 
 _CASES_A_CALL = 4
 _PREPARED_S = 20.0  # a new server has its fixed phrases spoken
+_PATIENT_MS = 30_000  # where the shop's own time is measured
 _MODEL_DELAYS = Delays(first_s=0.3, gap_s=0.01)
 
 
@@ -111,6 +112,8 @@ async def fifty(writing_calls: int, folder: Path) -> Report:
     async with crowd(folder) as place:
         await breaker(place, report)
         await writes(place, report, writing_calls)
+    async with crowd(folder / "pace", request_ms=_PATIENT_MS) as place:
+        await pace(place, report)
     return report
 
 

@@ -157,11 +157,11 @@ class Crowd:
         self.gate = asyncio.Event()
         self.gate.set()
         self._clock = WanderingWall()
-        client = ShopClient(
+        self.client = ShopClient(
             web,
             ShopSettings.model_construct(api_url=shop.url, api_token=SecretStr(shop.token), api_timeout_ms=request_ms),
         )
-        self.tools = ToolRegistry(*shop_tools(client), verify_pin_tool(OnePin(_PIN)))
+        self.tools = ToolRegistry(*shop_tools(self.client), verify_pin_tool(OnePin(_PIN)))
         limits = ToolSettings.model_construct(cb_failure_threshold=THRESHOLD, cb_recovery_s=recovery_s)
         self.router = ToolRouter(self.tools, limits, self._clock)
         self._number = 0

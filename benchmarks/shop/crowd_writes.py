@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
 
+import numpy as np
 from sqlalchemy import func, select
 
 from voice_agent.demo_backend import tables
@@ -36,6 +38,23 @@ async def writes(crowd: Crowd, report: Report, calls: int, at_once: int = AT_ONC
     healed = told["done again"]
     report.note("asked again when the shop was well: told done", healed, healed == told["not done"] + told["unsure"])
     report.note("changes made twice", double, double == 0)
+
+
+async def pace(crowd: Crowd, report: Report, count: int = 500, at_once: int = AT_ONCE) -> None:
+    """How long a change takes when many are asked for at once and nothing fails."""
+    orders, room, took_ms = await crowd.open_orders(), asyncio.Semaphore(at_once), list[float]()
+
+    async def one(number: int) -> None:
+        caller_id, order_id = orders[number % len(orders)]
+        place = {"street": f"{number} New Street", "city": "Salem", "postal_code": "97301"}
+        async with room:
+            begun_s = time.monotonic()
+            await crowd.client.update_address(caller_id, order_id, place, idempotency_key=f"pace-{number}")
+            took_ms.append((time.monotonic() - begun_s) * 1000)
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+    median, p99 = np.percentile(took_ms, [50, 99])
+    report.note(f"a change, {at_once} at once and nothing fails: median, P99", f"{median:.0f}, {p99:.0f} ms", True)
 
 
 async def _wave(crowd: Crowd, cases: list[tuple[str, tuple[str, str]]], told: Counter[str], lies: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -78,13 +79,15 @@ def _clerk(request: LlmRequest) -> str | list[LlmEvent]:
 
 async def test_a_caller_hears_what_is_known_of_a_change_and_it_is_made_once(tmp_path: Path) -> None:
     speech = synthesise(WISH, "joe", rate_hz=16_000)[0]
-    with vendors_in_thread(lambda: scripted_engines((WISH,) * 2, ScriptedModel(_clerk))) as vendors:
-        async with open_shop(tmp_path / "shop") as shop:
+    async with open_shop(tmp_path) as shop:
+        assert shop.faults is not None
+        with ExitStack() as stack:
+            vendors = stack.enter_context(
+                vendors_in_thread(lambda: scripted_engines((WISH,) * 2, ScriptedModel(_clerk)))
+            )
             settings = {
-                **{
-                    f"{stage}_PROVIDER": name
-                    for stage, name in (("ASR", "deepgram"), ("LLM", "openai"), ("TTS", "openai"))
-                },
+                **dict.fromkeys(("LLM_PROVIDER", "TTS_PROVIDER"), "openai"),
+                "ASR_PROVIDER": "deepgram",
                 "DEEPGRAM_URL": vendors.deepgram_url,
                 "DEEPGRAM_API_KEY": vendors.key,
                 "OPENAI_BASE_URL": vendors.openai_base_url,
@@ -93,20 +96,21 @@ async def test_a_caller_hears_what_is_known_of_a_change_and_it_is_made_once(tmp_
                 "SHOP_API_TOKEN": TOKEN,
                 "SHOP_API_TIMEOUT_MS": "1000",
             }
-            with running_server(tmp_path, settings) as server:
-                async with place_call(server) as caller:
-                    await caller.wait_for_agent_to_finish()
-                    assert shop.faults is not None
-                    shop.faults.set(Endpoint.CALLBACK_REQUEST, Fault.HANG_AFTER)
-                    assert await _ask(caller, speech) == [UNSURE, OFFER]
-                    shop.faults.set(Endpoint.CALLBACK_REQUEST, None)
-                    assert await _ask(caller, speech) == [DONE]
-                    assert tools_used(caller) == [("callback_request", "failed"), ("callback_request", "ok")]
-                    await caller.hang_up()
-                assert server.metric("voice_tool_failures_total") == 1
-            async with shop.database.read() as connection:
-                query = select(func.count()).where(tables.callbacks.c.caller_id == CALLER)
-                assert (await connection.execute(query)).scalar_one() == 1
+            # In threads: the shop answers in this loop while the server starts.
+            server = await asyncio.to_thread(stack.enter_context, running_server(tmp_path / "server", settings))
+            async with place_call(server) as caller:
+                await caller.wait_for_agent_to_finish()
+                shop.faults.set(Endpoint.CALLBACK_REQUEST, Fault.HANG_AFTER)
+                assert await _ask(caller, speech) == [UNSURE, OFFER]
+                shop.faults.set(Endpoint.CALLBACK_REQUEST, None)
+                assert await _ask(caller, speech) == [DONE]
+                await caller.hang_up()
+            assert await asyncio.to_thread(server.metric, "voice_tool_failures_total") == 1
+            await asyncio.to_thread(stack.close)
+        async with shop.database.read() as connection:
+            query = select(func.count()).where(tables.callbacks.c.caller_id == CALLER)
+            assert (await connection.execute(query)).scalar_one() == 1
+    assert tools_used(caller) == [("callback_request", "failed"), ("callback_request", "ok")]
     assert _longest_silence_s(caller) <= 2.0
 
 
