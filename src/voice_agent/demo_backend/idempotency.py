@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 from pydantic import BaseModel
@@ -31,6 +31,10 @@ from voice_agent.errors import StoreError
 
 KEPT_S = 24 * 3600.0  # longer than any call, and than a callback's follow-up on the same day
 _CLAIM_ATTEMPTS = 5
+
+
+# Whether the client still waits.
+Wanted = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Write:
     operation: str
     target: str
     body: BaseModel
-    wanted: Callable[[], Awaitable[bool]] = field(compare=False)  # whether the client still waits
+    wanted: Wanted
 
     @property
     def fingerprint(self) -> str:
@@ -64,7 +68,7 @@ Work = Callable[[AsyncConnection], Awaitable[tuple[int, BaseModel]]]
 
 async def write_once(database: ShopDatabase, write: Write, now_s: float, work: Work) -> Answer:
     """Does the work unless it was done. ``work`` gives status and body; what it wrote before it raised a ``ProblemError``
-    is undone. Raises ``ProblemError`` for a key used otherwise, ``StoreError``."""
+    is undone. Raises ``ProblemError`` for a key used otherwise and where nobody waits, ``StoreError``."""
     for _ in range(_CLAIM_ATTEMPTS):
         try:
             async with database.write() as connection:
@@ -72,7 +76,7 @@ async def write_once(database: ShopDatabase, write: Write, now_s: float, work: W
                     raise ProblemError(Code.UNAVAILABLE, "Nobody waits for this any more.")
                 return await _claim_and_work(connection, write, now_s, work)
         except IntegrityError:
-            continue  # somebody claimed the key at the same moment: their answer is there now
+            continue  # somebody claimed the key at the same moment (their answer is there now), or drew the same reference
     raise StoreError("an idempotency key could not be claimed")
 
 

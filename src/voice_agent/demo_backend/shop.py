@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 
 from sqlalchemy import func, insert, select, update
@@ -14,7 +14,7 @@ from voice_agent.clock import Clock
 from voice_agent.demo_backend import rules
 from voice_agent.demo_backend import tables as t
 from voice_agent.demo_backend.database import ShopDatabase
-from voice_agent.demo_backend.idempotency import Answer, Work, Write, write_once
+from voice_agent.demo_backend.idempotency import Answer, Wanted, Work, Write, write_once
 from voice_agent.demo_backend.problems import Code, ProblemError
 from voice_agent.demo_backend.reading import page_of_orders, read_order
 from voice_agent.demo_backend.wire import (
@@ -39,12 +39,8 @@ _PHONE = re.compile(r"\+[0-9]{7,15}")  # E.164
 _REFERENCE_DIGITS = 6  # what somebody can write down while listening
 
 
-Wanted = Callable[[], Awaitable[bool]]
-
-
 class Shop:
-    """Every method raises ``ProblemError`` for a business answer and ``StoreError`` where the database fails. ``wanted``
-    tells whether the client still waits."""
+    """Every method raises ``ProblemError`` for a business answer and ``StoreError`` where the database fails."""
 
     def __init__(self, database: ShopDatabase, clock: Clock) -> None:
         self._database = database
