@@ -133,9 +133,9 @@ class _Visit:
 
     async def take(self, finding: Finding) -> None:
         case, shop = finding.case, self._place.shop
-        await asyncio.to_thread(shop.reopen, OPEN_ORDER)
         failures = await asyncio.to_thread(self._failures, case.tool)
         if case.tool == WRITE:
+            await asyncio.to_thread(shop.reopen, OPEN_ORDER)
             await self._say(WISHES[WRITE])  # and is asked whether to
         await self._switch(case, on=True)
         try:
