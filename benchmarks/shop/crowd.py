@@ -11,8 +11,9 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from voice_agent.clock import LoopClock
 from voice_agent.config import ShopSettings, ToolSettings
 from voice_agent.conversation.events import SegmentWritten, ToolReturned
 from voice_agent.demo_backend import tables
+from voice_agent.demo_backend.database import ShopDatabase, open_shop_database
 from voice_agent.demo_backend.faults import Endpoint, Fault, FaultBoard, Trouble
 from voice_agent.demo_backend.server import RunningShop, running_shop
 from voice_agent.evaluation.text_call import NoMeaning, OnePin, TextCall
@@ -41,6 +43,8 @@ AT_ONCE = 50
 THRESHOLD = 5
 DONE, CHAT = "That has been done.", "It is nice to talk to you."
 _PIN = "8265"
+_TOKEN = "tool-faults-run"  # not a real one
+_START_S = 60.0
 
 # What befalls a write: half of the time nothing, else anything. Weights, and how late a slow answer is.
 RANDOM = {
@@ -151,9 +155,15 @@ class Crowd:
     """Where fifty calls meet one shop, through one router."""
 
     def __init__(
-        self, shop: RunningShop, web: WebClient, board: RandomBoard, recovery_s: float, request_ms: int
+        self,
+        shop: RunningShop,
+        database: ShopDatabase,
+        web: WebClient,
+        board: RandomBoard,
+        recovery_s: float,
+        request_ms: int,
     ) -> None:
-        self.shop, self.board = shop, board
+        self.database, self.board = database, board
         self.gate = asyncio.Event()
         self.gate.set()
         self._clock = WanderingWall()
@@ -169,7 +179,7 @@ class Crowd:
     async def open_orders(self) -> list[tuple[str, str]]:
         """(caller, order) of everything that can be cancelled."""
         orders = tables.orders.c
-        async with self.shop.database.read() as connection:
+        async with self.database.read() as connection:
             rows = await connection.execute(
                 select(orders.caller_id, orders.order_id).where(orders.status == "processing").order_by(orders.order_id)
             )
@@ -177,7 +187,7 @@ class Crowd:
 
     async def customers(self) -> list[tuple[str, str]]:
         """Everybody, with no order in mind."""
-        async with self.shop.database.read() as connection:
+        async with self.database.read() as connection:
             rows = await connection.execute(select(tables.callers.c.caller_id).order_by(tables.callers.c.caller_id))
             return [(row.caller_id, "") for row in rows]
 
@@ -214,8 +224,32 @@ class Crowd:
 async def crowd(folder: Path, recovery_s: float = 2.0, request_ms: int = 1500) -> AsyncIterator[Crowd]:
     """``recovery_s``: of the breakers; ``request_ms``: what one request to the shop may take."""
     board, web = RandomBoard(), WebClient()
-    async with running_shop(state_dir=folder, token="tool-faults-run", clock=LoopClock(), faults=board) as shop:
+    with _shop_in_thread(folder, board) as shop:
+        async with open_shop_database("", folder) as database:
+            try:
+                yield Crowd(shop, database, web, board, recovery_s, request_ms)
+            finally:
+                await web.aclose()
+
+
+@contextmanager
+def _shop_in_thread(folder: Path, board: FaultBoard) -> Iterator[RunningShop]:
+    """In an event loop of its own: in that of the calls each of its statements would wait behind all their work. The board
+    is changed from outside, in single steps."""
+    started: Future[tuple[RunningShop, asyncio.AbstractEventLoop]] = Future()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with running_shop(state_dir=folder, token=_TOKEN, clock=LoopClock(), faults=board) as shop:
+            started.set_result((shop, asyncio.get_running_loop()))
+            await stop.wait()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="shop") as pool:
+        served = pool.submit(asyncio.run, serve())
         try:
-            yield Crowd(shop, web, board, recovery_s, request_ms)
+            shop, loop = started.result(timeout=_START_S)
+            yield shop
         finally:
-            await web.aclose()
+            if started.done():
+                loop.call_soon_threadsafe(stop.set)
+            served.result(timeout=_START_S)

@@ -102,7 +102,7 @@ async def _made(crowd: Crowd, caller: Caller) -> int:
         query = select(func.count()).select_from(refunds).where(refunds.c.order_id == caller.order_id)
     else:
         query = select(func.count()).select_from(callbacks).where(callbacks.c.caller_id == caller.caller_id)
-    async with crowd.shop.database.read() as connection:
+    async with crowd.database.read() as connection:
         return int((await connection.execute(query)).scalar_one())
 
 
@@ -111,7 +111,7 @@ async def _doubles(crowd: Crowd) -> int:
     refunds, callbacks = tables.refunds.c, tables.callbacks.c
     paid_twice = select(refunds.order_id).where(refunds.return_id.is_(None)).group_by(refunds.order_id)
     called_twice = select(callbacks.caller_id).group_by(callbacks.caller_id)
-    async with crowd.shop.database.read() as connection:
+    async with crowd.database.read() as connection:
         found = [
             len((await connection.execute(query.having(func.count() > 1))).all())
             for query in (paid_twice, called_twice)

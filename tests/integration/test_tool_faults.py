@@ -28,7 +28,7 @@ from voice_agent.tools.base import ToolContext
 
 pytestmark = pytest.mark.timeout(180)
 
-WISH = "Please call me back about my invoice."
+WISH = "What is your return policy?"  # nothing that policy acts on: what the model makes of it is scripted
 UNSURE, OFFER = (
     "I'm sorry, I couldn't find out whether the callback was arranged.",
     "Would you like me to connect you with a colleague?",
@@ -70,7 +70,7 @@ async def test_fifty_who_ask_a_shop_that_failed_send_it_one_request(tmp_path: Pa
 
 
 def _clerk(request: LlmRequest) -> str | list[LlmEvent]:
-    """Every wish is one for a callback; each round has a call of its own."""
+    """Takes every wish for one to be called back; each turn has a call of its own."""
     if request.messages[-1].role is Role.TOOL:
         return DONE
     turns = sum(message.role is Role.CALLER for message in request.messages)

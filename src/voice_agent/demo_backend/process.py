@@ -1,8 +1,9 @@
-"""The demo shop as a process of its own: started, stopped, broken and healed, asked what came, and put back in order."""
+"""The demo shop as a process of its own, for measurements: started, stopped, broken, healed, and looked into."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import sqlite3
@@ -17,7 +18,6 @@ import orjson
 from voice_agent.demo_backend.database import SQLITE_FILE
 from voice_agent.demo_backend.faults import Endpoint, Fault
 
-TOKEN = "tool-faults-run"  # not a real one
 _STOP_S = 30.0
 
 
@@ -26,6 +26,7 @@ class ShopProcess:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.token = secrets.token_urlsafe(24)
         self._process: subprocess.Popen[str] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -46,13 +47,13 @@ class ShopProcess:
         """Returns when it answers. Raises ``RuntimeError`` where it does not."""
         self._folder.mkdir(parents=True, exist_ok=True)
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own program, with our own arguments
             [str(Path(sys.executable).with_name("voice-agent")), "demo-backend", "--faults", "--port", str(self._port)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self._folder,
-            env={**kept, "STATE_DIR": str(self._folder), "SHOP_API_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1"},
+            env={**kept, "STATE_DIR": str(self._folder), "SHOP_API_TOKEN": self.token, "PYTHONUNBUFFERED": "1"},
         )
         assert self._process.stdout is not None
         said = []
@@ -79,7 +80,8 @@ class ShopProcess:
         return int(orjson.loads(self._asked("GET", "/dev/faults/asked"))[endpoint])
 
     def _asked(self, method: str, path: str) -> bytes:
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method), timeout=10) as answer:
+        request = urllib.request.Request(self.url + path, method=method)  # noqa: S310 - always http, on loopback
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
             return bytes(answer.read())
 
     def refunds(self, order_id: str) -> int:
