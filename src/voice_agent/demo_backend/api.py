@@ -7,6 +7,7 @@ for it. Every write takes an ``Idempotency-Key``.
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
@@ -113,7 +114,9 @@ def _writing_routes() -> APIRouter:
         request: Request, caller_id: CallerId, order_id: OrderId, body: wire.ReturnRequest, key: Key = None
     ) -> Response:
         """Within 30 days of delivery, unused; what arrived damaged or wrong as well."""
-        return _sent(await _shop(request).start_return(caller_id, order_id, _needed(key), body))
+        return _sent(
+            await _shop(request).start_return(caller_id, order_id, _needed(key), body, partial(_waits, request))
+        )
 
     @router.post(
         "/orders/{order_id}/cancellation",
@@ -124,7 +127,7 @@ def _writing_routes() -> APIRouter:
         request: Request, caller_id: CallerId, order_id: OrderId, body: wire.CancelRequest, key: Key = None
     ) -> Response:
         """Until the order is shipped."""
-        return _sent(await _shop(request).cancel(caller_id, order_id, _needed(key), body))
+        return _sent(await _shop(request).cancel(caller_id, order_id, _needed(key), body, partial(_waits, request)))
 
     @router.put(
         "/orders/{order_id}/address", operation_id=Endpoint.UPDATE_ADDRESS.value, response_model=wire.AddressUpdated
@@ -133,7 +136,9 @@ def _writing_routes() -> APIRouter:
         request: Request, caller_id: CallerId, order_id: OrderId, body: wire.AddressRequest, key: Key = None
     ) -> Response:
         """Until the order is shipped, within its country."""
-        return _sent(await _shop(request).change_address(caller_id, order_id, _needed(key), body))
+        return _sent(
+            await _shop(request).change_address(caller_id, order_id, _needed(key), body, partial(_waits, request))
+        )
 
     @router.post(
         "/callbacks",
@@ -145,7 +150,7 @@ def _writing_routes() -> APIRouter:
         request: Request, caller_id: CallerId, body: wire.CallbackRequest, key: Key = None
     ) -> Response:
         """Somebody calls the caller back, on the number that is the caller's id."""
-        return _sent(await _shop(request).request_callback(caller_id, _needed(key), body))
+        return _sent(await _shop(request).request_callback(caller_id, _needed(key), body, partial(_waits, request)))
 
     return router
 
@@ -156,6 +161,11 @@ def _switchboard(board: FaultBoard) -> APIRouter:
     @router.get("")
     async def show() -> dict[str, str]:
         return {endpoint.value: board.current(endpoint) or "none" for endpoint in Endpoint}
+
+    @router.get("/asked")
+    async def asked() -> dict[str, int]:
+        """How many requests came to each endpoint."""
+        return {endpoint.value: board.asked[endpoint] for endpoint in Endpoint}
 
     @router.put("/{endpoint}/{fault}")
     async def switch(
@@ -173,6 +183,10 @@ def _switchboard(board: FaultBoard) -> APIRouter:
 def _shop(request: Request) -> Shop:
     shop: Shop = request.app.state.shop
     return shop
+
+
+async def _waits(request: Request) -> bool:
+    return not await request.is_disconnected()
 
 
 def _needed(key: str | None) -> str:

@@ -9,8 +9,11 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from voice_agent.errors import ProviderError, ProviderFault
+
+_NOT_CONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})  # so nothing was sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ def transport_error(peer: Peer, error: Exception, connect_s: float) -> ProviderE
         return ProviderError(
             f"{peer.name} at {peer.url} gave no connection within {connect_s * 1000:.0f} ms.",
             category=ProviderFault.TIMEOUT,
+            undone=kind in _NOT_CONNECTED,
         )
     if kind == "RemoteProtocolError" and not str(error).startswith(("peer closed", "Server disconnected")):
         return ProviderError(
@@ -37,7 +41,9 @@ def transport_error(peer: Peer, error: Exception, connect_s: float) -> ProviderE
             category=ProviderFault.PROTOCOL,
         )
     return ProviderError(
-        f"{peer.name} at {peer.url} cannot be used: {_plain_cause(error)}.", category=ProviderFault.NETWORK
+        f"{peer.name} at {peer.url} cannot be used: {_plain_cause(error)}.",
+        category=ProviderFault.NETWORK,
+        undone=kind in _NOT_CONNECTED,
     )
 
 

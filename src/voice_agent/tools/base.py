@@ -55,18 +55,22 @@ ToolHandler = Callable[[Mapping[str, Any], ToolContext], Awaitable[ToolAnswer]]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. ``parameters`` is a JSON schema object; ``fallback`` is spoken when the tool fails. With ``read_back``
-    it runs only after the caller has agreed, by voice, to what that says. At most ``at_once`` calls of it are under way in
-    this process; others wait for half of ``timeout_s``, which counts from when they came."""
+    """One tool. ``parameters`` is a JSON schema object; ``fallback`` is spoken when the tool fails, ``unsure`` where it may
+    have changed something all the same (empty: general words); both in English, other languages have general words. With
+    ``read_back`` it runs only after the caller has agreed, by voice, to what that says. ``keyed``: whoever does the work
+    does it once for an idempotency key, so that it may be asked again what came of it. At most ``at_once`` calls of it are
+    under way in this process; others wait for half of ``timeout_s``, which counts from when they came."""
 
     name: str
     description: str
     parameters: Mapping[str, Any]
     handler: ToolHandler
     fallback: str
+    unsure: str = ""
     timeout_s: float = 2.0
     at_once: int = 16
     read_only: bool = True
+    keyed: bool = False
     identity: IdentityLevel = IdentityLevel.NONE
     model_callable: bool = True
     read_back: ReadBack | None = None

@@ -323,6 +323,8 @@ async def test_the_fault_switch_is_there_only_when_asked_for(client: Client) -> 
     assert_problem(await client.ask("/orders/83102"), 503, "failure", "unavailable")
     assert (await client.ask("/orders/83102")).status_code == 200
     assert (await client.http.put("/dev/faults/get_order/explode")).status_code == 400
+    asked = (await client.http.get("/dev/faults/asked")).json()
+    assert (asked["get_order"], asked["list_orders"]) == (2, 0)
 
     from voice_agent.demo_backend.api import create_api
     from voice_agent.demo_backend.shop import Shop

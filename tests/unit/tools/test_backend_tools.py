@@ -26,7 +26,7 @@ from voice_agent.demo_backend.server import RunningShop
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.models import CallId, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.web import WebClient
-from voice_agent.tools.backend_client import ShopClient
+from voice_agent.tools.backend_client import Refusal, ShopClient
 from voice_agent.tools.base import IdentityLevel, Tool, ToolContext
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
@@ -247,9 +247,21 @@ async def test_the_same_key_writes_once_and_tells_the_same(kit: Kit) -> None:
         assert await kit.effects() == effects
 
 
-async def test_a_write_whose_answer_is_lost_is_done_once_and_told(kit: Kit) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.LOST_ANSWER,
+        Fault.ERROR_AFTER,
+        Fault.SERVER_ERROR,
+        Fault.GARBAGE,
+        Fault.WRONG_SCHEMA,
+        Fault.EMPTY,
+        Fault.HUGE,
+    ],
+)
+async def test_a_write_that_fails_once_is_done_once_and_told(kit: Kit, fault: Fault) -> None:
     for name in (name for name in EXAMPLES if name in WRITING):
-        kit.strike(ENDPOINTS[name], Fault.LOST_ANSWER, times=1)
+        kit.strike(ENDPOINTS[name], fault, times=1)
         before = await kit.effects()
         result = await kit.run(name)
         assert result.status is ToolStatus.OK
@@ -257,15 +269,27 @@ async def test_a_write_whose_answer_is_lost_is_done_once_and_told(kit: Kit) -> N
         assert await kit.effects() == before + rows
 
 
+async def test_a_write_whose_client_gave_up_before_its_turn_is_not_made(kit: Kit) -> None:
+    impatient = kit.client_with(api_timeout_ms=100)
+    async with kit.shop.database.write():  # somebody else writes
+        with pytest.raises(ProviderError) as failed:
+            await impatient.cancel("+15550100", "83240", {}, idempotency_key="call-1:1")
+        assert (failed.value.category, failed.value.undone) == (ProviderFault.TIMEOUT, False)
+    assert not isinstance(await kit.client.cancel("+15550100", "83240", {}, idempotency_key="call-1:2"), Refusal)
+
+
 FAULTS: list[tuple[Fault, ProviderFault]] = [
     (Fault.SERVER_ERROR, ProviderFault.INTERNAL),
     (Fault.GARBAGE, ProviderFault.PROTOCOL),
     (Fault.WRONG_SCHEMA, ProviderFault.PROTOCOL),
+    (Fault.EMPTY, ProviderFault.PROTOCOL),
     (Fault.HUGE, ProviderFault.PROTOCOL),
     (Fault.REFUSED, ProviderFault.AUTH),
     (Fault.HANG, ProviderFault.TIMEOUT),
     (Fault.SLOW, ProviderFault.TIMEOUT),
     (Fault.LOST_ANSWER, ProviderFault.NETWORK),
+    (Fault.HANG_AFTER, ProviderFault.TIMEOUT),
+    (Fault.ERROR_AFTER, ProviderFault.INTERNAL),
 ]
 
 
@@ -288,9 +312,12 @@ async def test_each_fault_has_its_category_and_the_tool_its_fallback(
         assert TOKEN not in str(failed.value)
         assert "ceramic" not in str(failed.value)
     router = kit.router_with(client)
+    turned_away = fault is Fault.REFUSED  # of any other failed write nobody can be sure
     for name in ("order_status", "cancel_order"):
         result = await router.run(ToolCall("t1", name, json.dumps(EXAMPLES[name])), DANA, confirmed=True)
-        assert (result.status, result.spoken) == (ToolStatus.FAILED, kit.tools[name].fallback)
+        tool = kit.tools[name]
+        spoken = tool.fallback if tool.read_only or turned_away else tool.unsure
+        assert (result.status, result.spoken) == (ToolStatus.FAILED, spoken)
     for endpoint in asked:
         kit.strike(endpoint, None)
     assert len(await kit.client.orders_of("+15550100")) == 3
@@ -301,6 +328,10 @@ async def test_a_shop_that_is_down_or_is_no_shop_is_said_clearly(kit: Kit) -> No
     with pytest.raises(ProviderError, match="refused") as failed:
         await down.orders_of("+15550100")
     assert failed.value.category is ProviderFault.NETWORK
+    nothing_done = await kit.router_with(down).run(
+        ToolCall("t1", "cancel_order", json.dumps(EXAMPLES["cancel_order"])), DANA, confirmed=True
+    )
+    assert (nothing_done.reason, nothing_done.spoken) == ("error", kit.tools["cancel_order"].fallback)
     stranger = kit.client_with(api_token=SecretStr("wrong"))
     with pytest.raises(ProviderError, match="SHOP_API_TOKEN"):
         await stranger.warm()

@@ -14,7 +14,7 @@ from tests.unit.tools.conftest import virtual_time
 from voice_agent.clock import LoopClock
 from voice_agent.config import ToolSettings
 from voice_agent.errors import BugError, ProviderError, ProviderFault, ToolError
-from voice_agent.models import CallId, ToolCall, ToolScope, ToolStatus
+from voice_agent.models import OUTCOME_UNKNOWN, CallId, ToolCall, ToolScope, ToolStatus
 from voice_agent.providers.circuit_breaker import BreakerState
 from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.breakers import ProcessBreakers
@@ -213,6 +213,44 @@ async def test_writes_are_tried_once() -> None:
     assert (result.status, len(script.calls)) == (ToolStatus.FAILED, 1)
 
 
+UNSURE = "I don't know whether I did that."
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (ToolError("down"), OUTCOME_UNKNOWN),
+        (ToolError("never begun", undone=True), "error"),
+        (ProviderError("lost", category=ProviderFault.NETWORK), OUTCOME_UNKNOWN),
+        (ProviderError("no connection", category=ProviderFault.NETWORK, undone=True), "error"),
+        (ProviderError("no connection in time", category=ProviderFault.TIMEOUT, undone=True), "timeout"),
+        (3600.0, OUTCOME_UNKNOWN),
+        (ToolAnswer({"text": "x" * ANSWER_MAX_BYTES}), OUTCOME_UNKNOWN),
+    ],
+)
+def test_of_a_write_that_failed_nobody_claims_that_it_was_not_done(
+    step: ToolAnswer | Exception | float, reason: str
+) -> None:
+    @virtual_time
+    async def check() -> None:
+        result = await router(tool(Script(step), read_only=False, unsure=UNSURE)).run(call(), CALLER)
+        assert (result.status, result.reason) == (ToolStatus.FAILED, reason)
+        unknown = reason == OUTCOME_UNKNOWN
+        assert result.spoken == (UNSURE if unknown else "I can't do that now.")
+        assert ("whether" in result.data["error"]) == unknown
+
+    check()
+
+
+@virtual_time
+async def test_a_failure_is_told_in_the_callers_language() -> None:
+    routed = router(tool(Script(ToolError("down"))), tool(Script(ToolError("down")), name="write", read_only=False))
+    for locale, words in (("fr-FR", "pas possible"), ("es-ES", "no es posible"), ("en-GB", "I can't do that now.")):
+        assert words in (await routed.run(call(), replace(CALLER, locale=locale))).spoken
+    assert "couldn't find out" in (await routed.run(call(name="write"), CALLER)).spoken
+    assert "si cela a été fait" in (await routed.run(call(name="write"), replace(CALLER, locale="fr-FR"))).spoken
+
+
 @virtual_time
 async def test_what_cannot_succeed_is_not_tried_again() -> None:
     for error in (BugError("no"), ProviderError("no", category=ProviderFault.AUTH, retryable=False)):
@@ -277,6 +315,18 @@ async def test_only_one_of_many_calls_probes_a_tool_that_failed() -> None:
     results = await asyncio.gather(*(routed.run(call(), CALLER) for _ in range(10)))
     assert sorted(result.reason for result in results) == ["", *["breaker_open"] * 9]
     assert len(script.calls) == 4
+
+
+@virtual_time
+async def test_a_probe_asks_once() -> None:
+    script = Script(ToolError("down"))
+    routed = router(tool(script))
+    for _ in range(3):
+        await routed.run(call(), CALLER)
+    await asyncio.sleep(30)
+    assert (await routed.run(call(), CALLER)).reason == "error"
+    assert len(script.calls) == 3 * READ_ATTEMPTS + 1
+    assert routed.breaker_states() == {"work": BreakerState.OPEN}
 
 
 @virtual_time

@@ -16,9 +16,8 @@ _MAX_CHOICES = 200
 _TEXT_MAX_CHARS = 300
 _NAME = re.compile(r"[\w.\-]{1,64}")
 _TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
-_LIMITS = (
-    "minimum maximum exclusiveMinimum exclusiveMaximum minLength maxLength minItems maxItems minProperties maxProperties"
-).split()
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -61,11 +60,8 @@ class _Tamer:
             tamed["type"] = list(dict.fromkeys(kinds))
         if text := plain_text(schema.get("description"), _TEXT_MAX_CHARS):
             tamed["description"] = text
-        tamed |= {
-            name: schema[name]
-            for name in _LIMITS
-            if isinstance(schema.get(name), int | float) and not isinstance(schema[name], bool)
-        }
+        tamed |= {name: schema[name] for name in _BOUNDS if _is_number(schema.get(name))}
+        tamed |= {name: schema[name] for name in _COUNTS if _is_count(schema.get(name))}
         self._choices(schema, tamed)
         self._inside(schema, tamed, depth)
         return tamed
@@ -101,3 +97,11 @@ class _Tamer:
         if match is None or not isinstance(found, Mapping) or match[2] not in found:
             raise ForeignSchemaError("its input schema refers to something outside of itself")
         return found[match[2]]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

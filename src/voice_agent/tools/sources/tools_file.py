@@ -122,6 +122,7 @@ class Rules(Entry):
     identity: IdentityLevel = IdentityLevel.VERIFIED
     writes: bool = True
     fallback: str = "I'm sorry, I can't do that right now."
+    unsure: str = ""
     timeout_ms: int = Field(3_000, ge=50, le=30_000)
     at_once: int = Field(16, ge=1, le=1_000)
     read_back: Texts = Field(default_factory=dict)

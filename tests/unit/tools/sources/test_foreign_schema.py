@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -22,6 +22,8 @@ JSON = st.recursive(
 )
 
 
+@example({"maxLength": -1})
+@example({"minLength": 2.5})
 @given(st.dictionaries(_NAMES, JSON, max_size=6))
 def test_whatever_a_stranger_says_is_a_plain_schema_or_refused(schema: dict[str, Any]) -> None:
     try:
