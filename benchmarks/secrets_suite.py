@@ -73,7 +73,10 @@ PLACES = (
     ("card, split", ("my card is {card:0:4}", "{card:4:8}", "{card:8:12}", "{card:12:16}")),
     ("card, split, no label", ("{card:0:4}", "{card:4:10}", "{card:10:16}")),
     ("card, split, verified", ("where is my parcel", "{pin}", "my card is {card:0:4}", "{card:4:8}", "{card:8:16}")),
-    ("card, split, verified, no label", ("where is my parcel", "{pin}", "{card:0:5}", "and {card:5:10}", "{card:10:16}")),
+    (
+        "card, split, verified, no label",
+        ("where is my parcel", "{pin}", "{card:0:4}", "and {card:4:10}", "{card:10:16}"),
+    ),
     ("card, begun", ("my credit card is {card:0:6}",)),
     ("code, label first", ("the security code is", "{cvv}")),
     ("code on the back, label first", ("the three digits on the back are", "{cvv}")),
@@ -125,9 +128,7 @@ async def place_call(case: Case, room: asyncio.Semaphore) -> list[str]:
     tools = ToolRegistry(transfer_tool())
     router = ToolRouter(tools, ToolSettings(), clock)
     pins = OnePin(case.secrets.pin)
-    call = TextCall(
-        model, AsksForIdentity(), tools, router, pins, clock, caller_id="caller-x", call_id=case.call_id
-    )
+    call = TextCall(model, AsksForIdentity(), tools, router, pins, clock, caller_id="caller-x", call_id=case.call_id)
     async with room, call:
         for line in case.lines:
             if keys := re.fullmatch(r"\[pin(?::(\d):(\d))?\]", line):

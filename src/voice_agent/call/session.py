@@ -106,7 +106,11 @@ class CallSession:
         self._log = EventLog(call_id, sinks)
         self._masker = Masker()
         self._hears_draft = False
-        self._vault = SecretVault(secret_digits=services.settings.machine.secret_digits, mask=self._mask_heard)
+        self._vault = SecretVault(
+            secret_digits=services.settings.machine.secret_digits,
+            order_digits=services.settings.machine.endpointing.order_digits,
+            mask=self._mask_heard,
+        )
         self._inbox: asyncio.Queue[Event] = asyncio.Queue(INBOX_EVENTS)
         echo = EchoMeter()
         self._playout = Playout(

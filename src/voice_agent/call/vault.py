@@ -1,16 +1,16 @@
 """The one place where a secret's digits exist: in memory, for as long as they are needed, and nowhere else.
 
 Recogniser text and pressed keys pass through here before they become events. While a secret is being collected every digit
-is taken out and kept; what goes on holds a placeholder and a count. At other times a run of digits that could be the
-secret, or is known to be it, is taken out all the same.
+is taken out and kept; what goes on holds a placeholder and a count. At other times what could be the secret, a card or its
+code is taken out all the same (``secret_numbers``).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
-from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER, digit_runs, located_runs
+from voice_agent.call.secret_numbers import Begun, Situation, without_secret_numbers
+from voice_agent.conversation.spoken_forms.digits import digit_runs
 from voice_agent.conversation.spoken_forms.heard import normalise_heard
 from voice_agent.models import UtteranceId
 
@@ -18,20 +18,20 @@ _KEYS = "keys"
 # A partial with this many words and no digit among them is no PIN in the making.
 _CLEAR_WORDS = 3
 
-# "order number is …", also "order number, a 3102": recognisers hear "eight" as "a".
-_ORDER_BEFORE = re.compile(r"\border(?:\s+(?:number|no|id|is|it's|a))*[\s.,:#]*(?:\ba\s*)?$", re.IGNORECASE)
-# "Six one three oh": alone it might be a sigh, behind digits that lack one it is a zero.
-_ZERO_BEHIND = re.compile(r"[\s,-]*\bo(?:h)?\b", re.IGNORECASE)
-
 
 class SecretVault:
     """One call's vault. Its repr shows no digits. ``mask`` replaces personal data in a text with placeholders."""
 
-    def __init__(self, *, secret_digits: int, mask: Callable[[str], str]) -> None:
+    def __init__(self, *, secret_digits: int, order_digits: int, mask: Callable[[str], str]) -> None:
         self._expected = secret_digits
+        self._order_digits = order_digits
         self._mask = mask
         self._parts: dict[UtteranceId | str, str] = {}  # in the order they came
         self._known = ""
+        # A number may go on in the next utterance: what the one before this left, and what this one leaves.
+        self._utterance_id: UtteranceId | None = None
+        self._begun: Begun | None = None
+        self._left: Begun | None = None
 
     def __repr__(self) -> str:
         return "SecretVault(…)"
@@ -44,10 +44,15 @@ class SecretVault:
         A later text of the same utterance replaces what an earlier one left here. The first words of a ``partial`` while a
         secret is collected are withheld: "fort" may become "forty-two".
         """
+        if utterance_id != self._utterance_id:
+            self._utterance_id, self._begun = utterance_id, self._left
         if collecting:
+            self._left = None
             heard, digits = self._collect(utterance_id, text)
             return ("" if partial and not digits and len(heard.split()) < _CLEAR_WORDS else heard), digits
-        return self._mask(normalise_heard(self._without_codes(text, unverified=unverified))), 0
+        situation = Situation(self._expected, self._order_digits, unverified, partial, self._known)
+        safe, self._left = without_secret_numbers(text, self._begun, situation)
+        return self._mask(normalise_heard(safe)), 0
 
     def _collect(self, utterance_id: UtteranceId, text: str) -> tuple[str, int]:
         runs = digit_runs(text, lenient=True, length=self._expected)
@@ -58,20 +63,6 @@ class SecretVault:
         if digits:
             self._parts[utterance_id] = digits
         return self._mask(runs.redacted), len(digits)
-
-    def _without_codes(self, text: str, *, unverified: bool) -> str:
-        """Replaces runs as long as the secret while the caller is ``unverified``, unless they are called an order number,
-        and the known secret at any time."""
-        out, done = [], 0
-        for run in located_runs(text):
-            digits, end = run.digits, run.end
-            if len(digits) == self._expected - 1 and (zero := _ZERO_BEHIND.match(text, end)):
-                digits, end = f"{digits}0", zero.end()
-            could_be = unverified and len(digits) == self._expected and not _ORDER_BEFORE.search(text[: run.start])
-            if digits == self._known or could_be:
-                out += [text[done : run.start], PLACEHOLDER]
-                done = end
-        return "".join(out) + text[done:]
 
     def press(self, key: str) -> None:
         """A digit of the secret was keyed."""
@@ -97,3 +88,4 @@ class SecretVault:
         """Forgets everything: the call is over."""
         self.discard()
         self._known = ""
+        self._begun = self._left = None

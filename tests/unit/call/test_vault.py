@@ -26,7 +26,7 @@ def hear(
 
 @pytest.fixture
 def vault() -> SecretVault:
-    return SecretVault(secret_digits=4, mask=mask)
+    return SecretVault(secret_digits=4, order_digits=5, mask=mask)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_first_words_of_a_partial_are_withheld_while_a_secret_is_awaited(vau
 
 @pytest.mark.parametrize("text", ["the code is six one three oh please", "six one three, oh", "my pin is 613 oh and"])
 def test_a_zero_said_as_a_letter_behind_the_digits_belongs_to_them(text: str) -> None:
-    vault = SecretVault(secret_digits=4, mask=lambda text: text)
+    vault = SecretVault(secret_digits=4, order_digits=5, mask=lambda text: text)
     heard, _ = vault.hear(UtteranceId(1), text, partial=False, collecting=False, unverified=True)
     assert "613" not in heard
     assert PLACEHOLDER in heard

@@ -25,7 +25,9 @@ _HOMOPHONES = {"to": "2", "too": "2", "for": "4", "won": "1", "ate": "8"}
 _FILLERS = frozenset({"um", "uh"})
 _TOKEN = re.compile(r"[a-z]+|\d+")
 # Times, measures and addresses of machines: speech has none.
-_NO_SPEECH = re.compile(r"\d+(?:\.\d+)+(?:e[-+]?\d+)?|\d{4}-\d\d-\d\d[T ][\d:]+Z?|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_NO_SPEECH = re.compile(
+    r"\d+(?:\.\d+)+(?:e[-+]?\d+)?|\d{4}-\d\d-\d\d[T ][\d:]+Z?|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+)
 _BREAK = "|"
 # Values that this program fills with its own identifiers and times.
 _OWN_FIELDS = frozenset({"call_id", "wall", "timestamp", "port", "pid", "session_id", "reference"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -93,7 +94,7 @@ def with_commas(digits: str) -> str:
 def in_fours(digits: str) -> str:
     """As a card is read: in groups of four; the fifteen digits of an Amex in four, six and five."""
     cuts = (0, 4, 10, 15) if len(digits) == 15 else range(0, len(digits) + 4, 4)
-    groups = [digits[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)]
+    groups = [digits[begin:end] for begin, end in itertools.pairwise(cuts)]
     return ", ".join(one_by_one(group) for group in groups)
 
 
@@ -112,15 +113,11 @@ def mixed(digits: str) -> str:
     return f"{digits[:half]} {one_by_one(digits[half:])}"
 
 
-WAYS: Mapping[str, Way] = {
-    way.__name__: way
-    for way in (
-        *(one_by_one, with_oh, in_pairs, hyphened_pairs, figures, spaced, dashed, hesitant, with_commas, doubled, mixed),
-    )
-}
+_WAYS = (one_by_one, with_oh, in_pairs, hyphened_pairs, figures, spaced, dashed, hesitant, with_commas, doubled, mixed)
+WAYS: Mapping[str, Way] = {way.__name__: way for way in _WAYS}
+_NAMED: Mapping[str, Way] = {**WAYS, "in_fours": in_fours}
 
 _PLACE = re.compile(r"\{(pin|card|cvv)(?::(\d+):(\d+))?(?:/(\w+))?\}")
-_NAMED: Mapping[str, Way] = {**WAYS, "in_fours": in_fours}
 
 
 def filled(line: str, secrets: Secrets, way: Way) -> str:
