@@ -9,12 +9,13 @@ from tests.hearing import PROMPT_FOLDER
 from tests.servers import RunningServer
 from tests.speech import synthesise
 
-from spoken_secrets.scenarios import HUMAN, Key, Line, Say, Scenario
 from voice_agent.audio.frames import bytes_for
 from voice_agent.errors import CallError
 from voice_agent.evaluation.adversary.secrets import UNITS, Secrets, filled, one_by_one
 from voice_agent.evaluation.caller import CallFrame, CallOptions, SimulatedCaller
 from voice_agent.evaluation.caller_audio import read_wav
+
+from .scenarios import HUMAN, Key, Line, Say, Scenario
 
 _RATE_HZ = 16_000
 _PAUSE = re.compile(r"\|(\d+(?:\.\d+)?)\|")
@@ -23,6 +24,7 @@ _BESIDE_DIGITS = "joe"  # there are recordings of a person's digits, not of the 
 _INTO_THE_AGENTS_WORDS_S = 0.7
 _KEY_S = 0.12
 _ANSWER_S = 25.0
+_TRIES = 2
 _HEARS_OF_THE_END_S = 1.0
 _UNANSWERED_S = 0.5
 
@@ -71,12 +73,24 @@ async def place(server: RunningServer, scenario: Scenario, secrets: Secrets, aud
             await caller.wait_for_agent_to_finish()
             for line in scenario.lines:
                 await _perform(caller, line, secrets, audio, ends=line is scenario.lines[-1])
+            if scenario.verifies:
+                await _say_again_until_verified(caller, spoken(one_by_one(secrets.pin), scenario.voice))
             if caller.closed is None:
                 await caller.hang_up()
         except CallError as error:
             problem = str(error)
         frames = tuple(caller.events)
     return Played(scenario, secrets, call_id, frames, problem)
+
+
+async def _say_again_until_verified(caller: SimulatedCaller, pin: bytes) -> None:
+    """What the recogniser misheard is asked for again, and callers say it again."""
+    for _ in range(_TRIES):
+        if any(frame["verified"] for frame in caller.frames("state")):
+            return
+        await caller.wait_for_agent_to_finish(timeout_s=_ANSWER_S)
+        since_s = (await caller.say(pin)).last_voiced_s
+        await caller.wait_for_sound(seconds=_HEARS_OF_THE_END_S, since_s=since_s)
 
 
 async def _perform(

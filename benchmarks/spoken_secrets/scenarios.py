@@ -60,7 +60,7 @@ class Scenario:
 
 _PINS = (
     "4271 9036 2280 9272 4898 7301 1593 7336 1286 3806 8155 9157 9064 4716 6935 5901 7530 9655 5284 9477 "
-    "8725 5633 6514 3252 7409 7046 8150 4677 4591 9128"
+    "8725 5633 6514 3252 7409 7046 8150 4677 4591 9128 7614 5300 1986 8368 6642"
 ).split()
 _CALLERS = {pin: f"+1555{100 + place:04d}" for place, pin in enumerate(_PINS)}
 
@@ -78,6 +78,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     _asked("asked, a person's digits", HUMAN, "9036", Say("{pin}")),
     _asked("asked, pairs", _HEART, "6514", Say("{pin/in_pairs}")),
     _asked("asked, double", _JOE, "9477", Say("{pin/doubled}")),
+    _asked("asked, double first", _HEART, "6642", Say("{pin/doubled}")),
     _asked("asked, oh", _LOW, "3806", Say("{pin/with_oh}")),
     _asked("asked, hesitating", _JOE, "7336", Say("Um, it's {pin:0:2}|0.8|uh, {pin:2:4}.")),
     _asked("asked, in two turns", _HEART, "9272", Say("{pin:0:2}|2.6|{pin:2:4}")),
@@ -86,7 +87,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     _asked("asked, half said, half keyed", _HEART, "9157", Say("{pin:0:2}", answered=False), Key("{pin:2:4}")),
     _asked("asked, half keyed, half said", _JOE, "9064", Key("{pin:0:2}", answered=False), Say("{pin:2:4}")),
     _asked("asked, wrong first", _LOW, "4716", Say("five five three one"), Say("{pin}")),
-    _asked("asked, in a sentence", _JOE, "6935", Say("Sure, my PIN is {pin}, thank you.")),
+    _asked("asked, in a sentence", _JOE, "7614", Say("Sure, my PIN is {pin}, thank you.")),
     _asked("asked, over the question", _JOE, "5901", Say("{pin}", over=True)),
     _asked("asked, hangs up with it", _HEART, "7530", Say("It's {pin}", last=True), verifies=None),
     # The PIN, once it was right

@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 from tests.servers import RunningServer
 
-from spoken_secrets.call import Played
 from voice_agent.evaluation.adversary.leaks import card_parts, leaks, speech_only, strings_in
+
+from .call import Played
 
 _PLACEHOLDER = re.compile(r"\[(?:PIN|CARD|CVV|PHONE|NUMBER|SSN)(?: \d+)?\]")
 _CALLER_ENTRIES = frozenset({"asr_partial", "asr_final", "turn_committed"})

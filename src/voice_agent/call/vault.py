@@ -17,6 +17,8 @@ from voice_agent.models import UtteranceId
 _KEYS = "keys"
 # A partial with this many words and no digit among them is no PIN in the making.
 _CLEAR_WORDS = 3
+# Keys with a longer pause between them are two numbers.
+_KEYS_APART_S = 2.5
 
 
 class SecretVault:
@@ -28,6 +30,7 @@ class SecretVault:
         self._mask = mask
         self._parts: dict[UtteranceId | str, str] = {}  # in the order they came
         self._known = ""
+        self._keyed, self._keyed_at = "", 0.0
         # A number may go on in the next utterance: what the one before this left, and what this one leaves.
         self._utterance_id: UtteranceId | None = None
         self._begun: Begun | None = None
@@ -68,6 +71,14 @@ class SecretVault:
         """A digit of the secret was keyed."""
         self._parts[_KEYS] = self._parts.get(_KEYS, "") + key
 
+    def may_show(self, key: str, now: float, *, most: int) -> bool:
+        """Whether a digit keyed at ``now`` (seconds), while another number than the secret is asked for, may be seen: one
+        behind the ``most`` digits that such a number has is a card's, and the last of the known secret gives it away."""
+        if now - self._keyed_at > _KEYS_APART_S:
+            self._keyed = ""
+        self._keyed, self._keyed_at = self._keyed + key, now
+        return len(self._keyed) <= most and not (self._known and self._keyed.endswith(self._known))
+
     def secret(self) -> str:
         """The digits collected: the newest complete part, else everything in the order it came."""
         for digits in reversed(self._parts.values()):
@@ -88,4 +99,5 @@ class SecretVault:
         """Forgets everything: the call is over."""
         self.discard()
         self._known = ""
+        self._keyed = ""
         self._begun = self._left = None
