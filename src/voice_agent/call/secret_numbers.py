@@ -55,12 +55,14 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """``known`` is the PIN that proved right. ``secret_digits`` has a PIN, ``order_digits`` an order number."""
+    """``known`` is the PIN that proved right. ``secret_digits`` has a PIN, ``order_digits`` an order number. ``phone_asked``:
+    digits that nothing is said of are a telephone number."""
 
     secret_digits: int
     order_digits: int
     unverified: bool
     partial: bool
+    phone_asked: bool = False
     known: str = field(default="", repr=False)
 
 
@@ -101,7 +103,8 @@ def _judge(
         continued, label = _continued(chain, digits, situation)
         joined = chain.digits + digits if continued else digits
     number = Begun(label, joined)
-    if not named and situation.unverified and len(digits) == situation.secret_digits and (not chain or not chain.label):
+    known_for_what = label is not None and (named or (chain is not None and chain.label is not None))
+    if situation.unverified and len(digits) == situation.secret_digits and not known_for_what:
         return PLACEHOLDER, number
     if label in _SECRET_LABELS and (label is not Label.CARD or len(digits) >= _least_of_card(joined, situation)):
         return (_PLACEHOLDERS[label] if continued or len(digits) < _MASKED_DIGITS else None), number
@@ -132,7 +135,8 @@ def _continued(chain: Begun, digits: str, situation: Situation) -> tuple[bool, L
         return True, Label.CVV if whole and len(digits) in _CVV_DIGITS else Label.CARD
     if joined == situation.known or (situation.unverified and len(joined) == situation.secret_digits):
         return True, Label.PIN
-    is_card = is_card or (len(joined) >= _MASKED_DIGITS and _CARD_START.match(joined) is not None)
+    long = len(joined) >= _MASKED_DIGITS and not situation.phone_asked
+    is_card = is_card or (long and _CARD_START.match(joined) is not None)
     return True, Label.CARD if is_card else None
 
 

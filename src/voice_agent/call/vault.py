@@ -40,7 +40,14 @@ class SecretVault:
         return "SecretVault(…)"
 
     def hear(
-        self, utterance_id: UtteranceId, text: str, *, partial: bool, collecting: bool, unverified: bool
+        self,
+        utterance_id: UtteranceId,
+        text: str,
+        *,
+        partial: bool,
+        collecting: bool,
+        unverified: bool,
+        phone_asked: bool = False,
     ) -> tuple[str, int]:
         """The text as it may go on, and how many digits of a secret were taken out of it.
 
@@ -53,7 +60,7 @@ class SecretVault:
             self._left = None
             heard, digits = self._collect(utterance_id, text)
             return ("" if partial and not digits and len(heard.split()) < _CLEAR_WORDS else heard), digits
-        situation = Situation(self._expected, self._order_digits, unverified, partial, self._known)
+        situation = Situation(self._expected, self._order_digits, unverified, partial, phone_asked, self._known)
         safe, self._left = without_secret_numbers(text, self._begun, situation)
         return self._mask(normalise_heard(safe)), 0
 

@@ -44,7 +44,15 @@ def test_a_pin_that_is_called_one(said: tuple[str, ...], *, verified: bool) -> N
 
 
 @pytest.mark.parametrize(
-    "said", [("For 271.",), ("four two", "seven one"), ("4 2 7 won",), ("it's forty two", "and seventy one, please")]
+    "said",
+    [
+        ("For 271.",),
+        ("four two", "seven one"),
+        ("4 2 7 won",),
+        ("it's forty two", "and seventy one, please"),
+        ("account 4271",),
+        ("my pin is", "in case 4271"),
+    ],
 )
 def test_a_pin_that_is_not_called_one_of_an_unknown_caller(said: tuple[str, ...]) -> None:
     assert not leaks(" ".join(heard(*said)), SECRETS, {"pin"})
