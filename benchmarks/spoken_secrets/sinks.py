@@ -18,6 +18,8 @@ from voice_agent.evaluation.adversary.leaks import card_parts, leaks, speech_onl
 from .call import Played
 
 _PLACEHOLDER = re.compile(r"\[(?:PIN|CARD|CVV|PHONE|NUMBER|SSN)(?: \d+)?\]")
+# No request where the language model is no vendor's; no new row where nobody was handed over.
+_MAY_BE_EMPTY = frozenset({"language model", "language model, caller's words together", "database"})
 _CALLER_ENTRIES = frozenset({"asr_partial", "asr_final", "turn_committed"})
 
 
@@ -91,6 +93,8 @@ def shared_hits(calls: Sequence[Played], server: RunningServer, noted: Noted, be
     for path, page in noted.pages:
         texts.setdefault(path, []).extend(speech_only(line) for line in page.splitlines())
     texts["/api/calls"] = [t for path, page in noted.pages if path == "/api/calls" for t in strings_in(page)]
+    if empty := [sink for sink, found in texts.items() if not found and sink not in _MAY_BE_EMPTY]:
+        raise RuntimeError(f"nothing was found to search in: {', '.join(empty)}")
     hits = []
     for call in calls:
         kinds = call.scenario.kinds - {"cvv"}  # three digits are no secret without the words beside them

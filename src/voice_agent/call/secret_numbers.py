@@ -55,8 +55,9 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """``known`` is the PIN that proved right. ``secret_digits`` has a PIN, ``order_digits`` an order number. ``phone_asked``:
-    digits that nothing is said of are a telephone number."""
+    """``known`` is the PIN that proved right. A PIN has ``secret_digits``, an order number ``order_digits``. ``phone_asked``:
+    digits that nothing is said of are a telephone number.
+    """
 
     secret_digits: int
     order_digits: int
@@ -103,8 +104,8 @@ def _judge(
         continued, label = _continued(chain, digits, situation)
         joined = chain.digits + digits if continued else digits
     number = Begun(label, joined)
-    known_for_what = label is not None and (named or (chain is not None and chain.label is not None))
-    if situation.unverified and len(digits) == situation.secret_digits and not known_for_what:
+    called_so = label is not None and (named or (chain is not None and chain.label is not None))
+    if situation.unverified and len(digits) == situation.secret_digits and not called_so:
         return PLACEHOLDER, number
     if label in _SECRET_LABELS and (label is not Label.CARD or len(digits) >= _least_of_card(joined, situation)):
         return (_PLACEHOLDERS[label] if continued or len(digits) < _MASKED_DIGITS else None), number

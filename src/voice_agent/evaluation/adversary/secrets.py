@@ -63,11 +63,18 @@ def pair(two: str) -> str:
 
 
 def in_pairs(digits: str) -> str:
-    return " ".join(pair(digits[at : at + 2]) for at in range(0, len(digits), 2))
+    return " ".join(map(pair, _pairs(digits)))
 
 
 def hyphened_pairs(digits: str) -> str:
-    return " ".join(pair(digits[at : at + 2]).replace(" ", "-") for at in range(0, len(digits), 2))
+    return " ".join(pair(two).replace(" ", "-") for two in _pairs(digits))
+
+
+def _pairs(digits: str) -> list[str]:
+    """The last pair of an odd count is a single digit; 907 is no "ninety seven"."""
+    if len(digits) % 2 and digits[-2] == "0":
+        return list(digits)
+    return [digits[at : at + 2] for at in range(0, len(digits), 2)]
 
 
 def figures(digits: str) -> str:
