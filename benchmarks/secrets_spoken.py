@@ -29,7 +29,7 @@ from common import console, save
 from rich.markup import escape
 from rich.table import Table
 from spoken_secrets.call import Played, audio_of, place
-from spoken_secrets.scenarios import SCENARIOS, Line, Scenario
+from spoken_secrets.scenarios import SCENARIOS, Key, Line, Scenario
 from spoken_secrets.sinks import Finding, Hit, Noted, finding, shared_hits, stored_texts
 from tests.hearing import recognised
 from tests.servers import RunningServer, running_server
@@ -86,11 +86,12 @@ async def play(server: RunningServer, calls: Sequence[Prepared], noted: Noted, a
 
 
 def in_words(calls: Sequence[Prepared]) -> dict[str, bool]:
-    """Whether the recogniser's own words hold a secret that the same search finds, for each call that speaks one."""
+    """Whether the recogniser's own words hold a secret that the same search finds, for each call that says a whole one."""
     held = {}
     for scenario, secrets, audio in calls:
         words = " ".join(recognised(pcm, 16_000) for pcm in audio.values())
-        if any("{" in line.text for line in audio):
+        in_keys = any(isinstance(line, Key) for line in scenario.lines)
+        if not in_keys and any("{" in line.text for line in audio):
             held[scenario.name] = bool(leaks(words, secrets, scenario.kinds))
     return held
 

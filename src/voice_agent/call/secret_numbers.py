@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER, LocatedRun, located_runs
 from voice_agent.conversation.spoken_forms.english import SECRETS
+from voice_agent.models import OpenQuestion
 from voice_agent.observability.pii.checks import passes_luhn
 from voice_agent.observability.pii.kinds import PiiKind
 from voice_agent.observability.pii.labels import Label, label_after, label_before
@@ -55,15 +56,15 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """``known`` is the PIN that proved right. A PIN has ``secret_digits``, an order number ``order_digits``. ``phone_asked``:
-    digits that nothing is said of are a telephone number.
+    """``secret_digits``, ``order_digits``: what a PIN and an order number have. ``known`` is the PIN that proved right.
+    ``asked``: what the agent's question was; to it, digits that nothing is said of are the answer.
     """
 
     secret_digits: int
     order_digits: int
     unverified: bool
     partial: bool
-    phone_asked: bool = False
+    asked: OpenQuestion = OpenQuestion.NONE
     known: str = field(default="", repr=False)
 
 
@@ -134,11 +135,20 @@ def _continued(chain: Begun, digits: str, situation: Situation) -> tuple[bool, L
     if chain.label is Label.CARD:
         whole = len(chain.digits) in _CARD_DIGITS and passes_luhn(chain.digits)
         return True, Label.CVV if whole and len(digits) in _CVV_DIGITS else Label.CARD
-    if joined == situation.known or (situation.unverified and len(joined) == situation.secret_digits):
+    if _is_pin_in_pieces(joined, situation):
         return True, Label.PIN
-    long = len(joined) >= _MASKED_DIGITS and not situation.phone_asked
+    long = len(joined) >= _MASKED_DIGITS and situation.asked is not OpenQuestion.PHONE
     is_card = is_card or (long and _CARD_START.match(joined) is not None)
     return True, Label.CARD if is_card else None
+
+
+def _is_pin_in_pieces(joined: str, situation: Situation) -> bool:
+    """A digit may be missing: "for five" - "nine one"."""
+    most = situation.secret_digits
+    if most - 1 <= len(joined) and joined in situation.known:
+        return True
+    number_asked = situation.asked in (OpenQuestion.ORDER_NUMBER, OpenQuestion.PHONE)
+    return situation.unverified and (most if number_asked else most - 1) <= len(joined) <= most
 
 
 def _may_become_secret(digits: str, situation: Situation) -> bool:

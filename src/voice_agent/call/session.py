@@ -394,7 +394,7 @@ class CallSession:
             partial=isinstance(heard, Partial),
             collecting=self._machine.collecting_secret,
             unverified=not self._machine.verified,
-            phone_asked=self._machine.waiting_for is OpenQuestion.PHONE,
+            asked=self._machine.waiting_for,
         )
 
     # Tasks

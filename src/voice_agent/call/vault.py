@@ -12,7 +12,7 @@ from collections.abc import Callable
 from voice_agent.call.secret_numbers import Begun, Situation, without_secret_numbers
 from voice_agent.conversation.spoken_forms.digits import digit_runs
 from voice_agent.conversation.spoken_forms.heard import normalise_heard
-from voice_agent.models import UtteranceId
+from voice_agent.models import OpenQuestion, UtteranceId
 
 _KEYS = "keys"
 # A partial with this many words and no digit among them is no PIN in the making.
@@ -47,7 +47,7 @@ class SecretVault:
         partial: bool,
         collecting: bool,
         unverified: bool,
-        phone_asked: bool = False,
+        asked: OpenQuestion = OpenQuestion.NONE,
     ) -> tuple[str, int]:
         """The text as it may go on, and how many digits of a secret were taken out of it.
 
@@ -60,7 +60,7 @@ class SecretVault:
             self._left = None
             heard, digits = self._collect(utterance_id, text)
             return ("" if partial and not digits and len(heard.split()) < _CLEAR_WORDS else heard), digits
-        situation = Situation(self._expected, self._order_digits, unverified, partial, phone_asked, self._known)
+        situation = Situation(self._expected, self._order_digits, unverified, partial, asked, self._known)
         safe, self._left = without_secret_numbers(text, self._begun, situation)
         return self._mask(normalise_heard(safe)), 0
 

@@ -7,19 +7,25 @@ import pytest
 from voice_agent.call.vault import SecretVault
 from voice_agent.evaluation.adversary.leaks import leaks
 from voice_agent.evaluation.adversary.secrets import Secrets
-from voice_agent.models import UtteranceId
+from voice_agent.models import OpenQuestion, UtteranceId
 from voice_agent.observability.pii import mask
 
 SECRETS = Secrets(pin="4271", card="4539148803436467", cvv="482")
 AMEX = Secrets(pin="4271", card="371449635398431", cvv="482")
 
 
-def heard(*utterances: str, verified: bool = False, known: str = "", partial: bool = False) -> list[str]:
+def heard(
+    *utterances: str,
+    verified: bool = False,
+    known: str = "",
+    partial: bool = False,
+    asked: OpenQuestion = OpenQuestion.NONE,
+) -> list[str]:
     vault = SecretVault(secret_digits=4, order_digits=5, mask=mask)
     if known:
         vault.accept(known)
     return [
-        vault.hear(UtteranceId(n), said, partial=partial, collecting=False, unverified=not verified)[0]
+        vault.hear(UtteranceId(n), said, partial=partial, collecting=False, unverified=not verified, asked=asked)[0]
         for n, said in enumerate(utterances)
     ]
 
@@ -58,7 +64,7 @@ def test_a_pin_that_is_not_called_one_of_an_unknown_caller(said: tuple[str, ...]
     assert not leaks(" ".join(heard(*said)), SECRETS, {"pin"})
 
 
-@pytest.mark.parametrize("said", [("four two", "seven one"), ("I said four two", "seven one"), ("for 271",)])
+@pytest.mark.parametrize("said", [("four two", "seven one"), ("I said for two", "seven one"), ("for 271",)])
 def test_the_right_pin_said_again_in_pieces(said: tuple[str, ...]) -> None:
     assert not leaks(" ".join(heard(*said, verified=True, known="4271")), SECRETS, {"pin"})
 
@@ -132,6 +138,11 @@ def test_an_order_number_stays_whatever_was_said_before_it(said: tuple[str, ...]
 )
 def test_other_numbers_stay(said: str) -> None:
     assert heard(said, verified=True, known="9036") == [said]
+
+
+def test_pieces_of_a_number_that_was_asked_for_stay() -> None:
+    assert heard("eight three", "one", asked=OpenQuestion.ORDER_NUMBER) == ["83", "one"]
+    assert heard("555", "01 00", verified=True, asked=OpenQuestion.PHONE) == ["555", "0100"]
 
 
 def test_a_better_text_of_an_utterance_replaces_what_it_left() -> None:
