@@ -37,6 +37,8 @@ _PLACEHOLDERS = {
     Label.CVV: PiiKind.CVV.placeholder,
     None: PiiKind.NUMBER.placeholder,
 }
+# "482 on the back".
+_ON_THE_BACK = re.compile(r"[\s,]*(?:(?:is|are) )?on the (?:back|rear)\b", re.IGNORECASE)
 _SECRET_LABELS = frozenset({Label.PIN, Label.CARD, Label.CVV})
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _BEFORE_DIGITS = SECRETS.fillers | SECRETS.introductions | {"rest", "remaining"}
@@ -97,6 +99,8 @@ def _judge(
     if _ORDER_BEFORE.search(text[: run.start]):
         return None, None
     label = label_before(text, run.start) or label_after(text, run.end)
+    if label is None and len(digits) in _CVV_DIGITS and _ON_THE_BACK.match(text, run.end):
+        label = Label.CVV
     named = label is not None
     if label not in _SECRET_LABELS:
         label = None
@@ -137,7 +141,7 @@ def _continued(chain: Begun, digits: str, situation: Situation) -> tuple[bool, L
         return True, Label.CVV if whole and len(digits) in _CVV_DIGITS else Label.CARD
     if _is_pin_in_pieces(joined, situation):
         return True, Label.PIN
-    long = len(joined) >= _MASKED_DIGITS and situation.asked is not OpenQuestion.PHONE
+    long = _MASKED_DIGITS <= len(joined) < _CARD_DIGITS.stop and situation.asked is not OpenQuestion.PHONE
     is_card = is_card or (long and _CARD_START.match(joined) is not None)
     return True, Label.CARD if is_card else None
 

@@ -66,7 +66,7 @@ from voice_agent.conversation.locales import LocaleProfile, resolve_locale
 from voice_agent.conversation.machine import CallMachine
 from voice_agent.conversation.states import CallState
 from voice_agent.errors import ProviderError, ProviderFault
-from voice_agent.models import CallId, Message, OpenQuestion, ReplyId, SecretOutcome
+from voice_agent.models import CallId, Message, ReplyId, SecretOutcome
 from voice_agent.observability.event_log import EventLog, mask_entry
 from voice_agent.observability.pii import Masker
 from voice_agent.observability.record import RecordSink
@@ -77,7 +77,6 @@ from voice_agent.tools.base import ToolContext
 INBOX_EVENTS = 1000
 # A handover under way when the call ends may take this long to be recorded.
 HAND_OVER_LIMIT_S = 2.0
-_PHONE_DIGITS_MAX = 15  # ITU-T E.164
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -160,11 +159,8 @@ class CallSession:
             if not (self._machine.checking_secret or self._machine.verified):
                 self._vault.press(key)
             key = ""
-        elif key.isdigit():
-            asks_order = self._machine.waiting_for is OpenQuestion.ORDER_NUMBER
-            most = self._services.settings.machine.endpointing.order_digits if asks_order else _PHONE_DIGITS_MAX
-            if not self._vault.may_show(key, self._services.clock.now(), most=most):
-                return
+        elif key.isdigit() and not self._vault.may_show(key, self._services.clock.now(), self._machine.waiting_for):
+            return
         self.post(DtmfReceived(key))
 
     def acknowledge(self, reply_id: ReplyId, played_s: float) -> None:

@@ -19,6 +19,7 @@ _KEYS = "keys"
 _CLEAR_WORDS = 3
 # Keys with a longer pause between them are two numbers.
 _KEYS_APART_S = 2.5
+_PHONE_DIGITS_MAX = 15  # ITU-T E.164
 
 
 class SecretVault:
@@ -78,12 +79,15 @@ class SecretVault:
         """A digit of the secret was keyed."""
         self._parts[_KEYS] = self._parts.get(_KEYS, "") + key
 
-    def may_show(self, key: str, now: float, *, most: int) -> bool:
-        """Whether a digit keyed at ``now`` (seconds), while another number than the secret is asked for, may be seen: one
-        behind the ``most`` digits that such a number has is a card's, and the last of the known secret gives it away."""
+    def may_show(self, key: str, now: float, asked: OpenQuestion) -> bool:
+        """Whether a digit keyed at ``now`` (seconds), while another number than the secret is ``asked`` for, may be seen.
+
+        One behind all digits that such a number has is a card's, and the last of the known secret would give it away.
+        """
         if now - self._keyed_at > _KEYS_APART_S:
             self._keyed = ""
         self._keyed, self._keyed_at = self._keyed + key, now
+        most = self._order_digits if asked is OpenQuestion.ORDER_NUMBER else _PHONE_DIGITS_MAX
         return len(self._keyed) <= most and not (self._known and self._keyed.endswith(self._known))
 
     def secret(self) -> str:

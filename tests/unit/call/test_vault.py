@@ -6,7 +6,7 @@ import pytest
 
 from voice_agent.call.vault import SecretVault
 from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER
-from voice_agent.models import UtteranceId
+from voice_agent.models import OpenQuestion, UtteranceId
 from voice_agent.observability.pii import mask
 
 FIRST, SECOND = UtteranceId(1), UtteranceId(2)
@@ -148,11 +148,11 @@ def test_a_zero_said_as_a_letter_behind_the_digits_belongs_to_them(text: str) ->
 
 def test_keys_behind_an_order_number_are_not_shown() -> None:
     vault = SecretVault(secret_digits=4, order_digits=5, mask=mask)
-    shown = [vault.may_show(key, 0.1 * n, most=5) for n, key in enumerate("4539148803436467")]
+    shown = [vault.may_show(key, 0.1 * n, OpenQuestion.ORDER_NUMBER) for n, key in enumerate("4539148803436467")]
     assert shown == [True] * 5 + [False] * 11
-    assert all(vault.may_show(key, 9 + 0.1 * n, most=5) for n, key in enumerate("83102"))
+    assert all(vault.may_show(key, 9 + 0.1 * n, OpenQuestion.ORDER_NUMBER) for n, key in enumerate("83102"))
 
 
 def test_the_right_pin_keyed_for_another_number_is_not_shown_whole(vault: SecretVault) -> None:
     vault.accept("4271")
-    assert [vault.may_show(key, 0.0, most=5) for key in "4271"] == [True, True, True, False]
+    assert [vault.may_show(key, 0.0, OpenQuestion.ORDER_NUMBER) for key in "4271"] == [True, True, True, False]

@@ -30,7 +30,7 @@ _NO_SPEECH = re.compile(
 )
 _BREAK = "|"
 # Values that this program fills with its own identifiers and times.
-_OWN_FIELDS = frozenset({"call_id", "wall", "timestamp", "port", "pid", "session_id", "reference"})
+_OWN_FIELDS = frozenset({"call_id", "wall", "time", "reference"})
 
 
 @dataclass(frozen=True, slots=True)

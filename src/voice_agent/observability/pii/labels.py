@@ -109,8 +109,6 @@ _ON_THE_BACK = (
     r"on the back(?: of (?:it|(?:the|my) card))?,? (?:it|there)(?:'s| is| says)\b|"
     r"(?:dígitos|números|cifras) (?:de atrás|del reverso)|(?:chiffres|numéros) (?:au dos|derrière)"
 )
-# "482 on the back".
-_BEHIND_IT = re.compile(r"[\s,]*(?:(?:is|are|it says) )?on the (?:back|rear)\b")
 _SPELLED = re.compile(
     rf"\b(?:(p)[. ]{{1,2}}i[. ]{{1,2}}n|(c)[. ]{{0,2}}v[. ]{{0,2}}[vc]|(s)[. ]{{1,2}}s[. ]{{1,2}}n|({_ON_THE_BACK}))\b"
 )
@@ -153,8 +151,6 @@ def label_after(text: str, end: int) -> Label | None:
     """What the words right behind ``end`` call the number that ends there ("… is my pin"). Of PINs, cards and their codes
     only."""
     context = _spelled_joined(text[end : end + _CONTEXT_CHARS].lower())
-    if _BEHIND_IT.match(context):
-        return Label.CVV
     words = [match.group() for match in _WORD.finditer(context)][:_AFTER_WORDS]
     if words[:1] == ["that"]:
         words = words[1:]
