@@ -91,8 +91,8 @@ def shared_hits(calls: Sequence[Played], server: RunningServer, noted: Noted, be
         "database": [text for text in stored_texts(server.state_dir) if text not in before],
     }
     for path, page in noted.pages:
-        texts.setdefault(path, []).extend(speech_only(line) for line in page.splitlines())
-    texts["/api/calls"] = [t for path, page in noted.pages if path == "/api/calls" for t in strings_in(page)]
+        lines = strings_in(page) if path == "/api/calls" else page.splitlines()
+        texts.setdefault(path, []).extend(map(speech_only, lines))
     if empty := [sink for sink, found in texts.items() if not found and sink not in _MAY_BE_EMPTY]:
         raise RuntimeError(f"nothing was found to search in: {', '.join(empty)}")
     hits = []

@@ -58,8 +58,10 @@ def test_texts_are_found_at_any_depth_and_in_json_that_is_a_text() -> None:
     assert list(strings_in(record)) == ["one", "two", "three"]
 
 
-def test_times_and_decimals_are_no_speech() -> None:
-    text = speech_only("at 2026-11-29T10:00:00Z took 4.271 s on 127.0.0.1, said 4271")
+def test_times_decimals_and_identifiers_are_no_speech() -> None:
+    text = speech_only(
+        "at 2026-11-29T10:00:00.4271+00:00 took 4.271 s on 127.0.0.1 in 9fb6a4271e87c4d659ed94b2b4c52685, said 4271"
+    )
     assert leaks(text, SECRETS, {"pin"})
     assert not leaks(text.replace("said 4271", ""), SECRETS, {"pin"})
 

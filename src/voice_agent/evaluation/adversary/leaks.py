@@ -26,7 +26,8 @@ _FILLERS = frozenset({"um", "uh"})
 _TOKEN = re.compile(r"[a-z]+|\d+")
 # Times, measures and addresses of machines: speech has none.
 _NO_SPEECH = re.compile(
-    r"\d+(?:\.\d+)+(?:e[-+]?\d+)?|\d{4}-\d\d-\d\d[T ][\d:]+Z?|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    r"\d{4}-\d\d-\d\d[T ][\d:.]+(?:Z|[+-]\d\d:\d\d)?|\d+(?:\.\d+)+(?:e[-+]?\d+)?|"
+    r"\b[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\b"
 )
 _BREAK = "|"
 # Values that this program fills with its own identifiers and times.
