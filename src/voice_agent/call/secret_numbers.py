@@ -75,7 +75,7 @@ def without_secret_numbers(text: str, begun: Begun | None, situation: Situation)
     one before left."""
     out, done = [], 0
     chain, chained_from = begun, 0
-    runs = list(_runs(text, situation))
+    runs = list(_runs(text, begun, situation))
     for run in runs:
         if chain is not None and not _only(text[chained_from : run.start], _BEFORE_DIGITS):
             chain = None
@@ -106,7 +106,8 @@ def _judge(
         label = None
     continued, joined = False, digits
     if not named and chain is not None and (goes_on or chain.label in _SECRET_LABELS):
-        continued, label = _continued(chain, digits, situation)
+        alone = _only(text[run.end :], _BEHIND_DIGITS)
+        continued, label = _continued(chain, digits, situation, alone=alone)
         joined = chain.digits + digits if continued else digits
     number = Begun(label, joined)
     called_so = label is not None and (named or (chain is not None and chain.label is not None))
@@ -116,15 +117,16 @@ def _judge(
         return (_PLACEHOLDERS[label] if continued or len(digits) < _MASKED_DIGITS else None), number
     if situation.partial and _only(text[run.end :], frozenset()) and _may_become_secret(digits, situation):
         return _PLACEHOLDERS[None], number
-    return None, None if named else number
+    may_go_on = not named and (continued or len(digits) != situation.order_digits)
+    return None, number if may_go_on else None
 
 
 def _least_of_card(joined: str, situation: Situation) -> int:
     return _BEGUN_MIN if situation.partial or len(joined) > _MASKED_DIGITS else _CARD_GROUP_MIN
 
 
-def _continued(chain: Begun, digits: str, situation: Situation) -> tuple[bool, Label | None]:
-    """Whether ``digits`` go on with ``chain``, and what they are then called."""
+def _continued(chain: Begun, digits: str, situation: Situation, *, alone: bool) -> tuple[bool, Label | None]:
+    """Whether ``digits`` go on with ``chain``, and what they are then called. ``alone``: nothing else is said."""
     joined = chain.digits + digits
     is_card = len(joined) in _CARD_DIGITS and passes_luhn(joined)
     may_be_order = len(digits) == situation.order_digits and not is_card
@@ -141,8 +143,9 @@ def _continued(chain: Begun, digits: str, situation: Situation) -> tuple[bool, L
         return True, Label.CVV if whole and len(digits) in _CVV_DIGITS else Label.CARD
     if _is_pin_in_pieces(joined, situation):
         return True, Label.PIN
-    long = _MASKED_DIGITS <= len(joined) < _CARD_DIGITS.stop and situation.asked is not OpenQuestion.PHONE
-    is_card = is_card or (long and _CARD_START.match(joined) is not None)
+    least = min(_MASKED_DIGITS, situation.order_digits + 1) if alone else _MASKED_DIGITS
+    long = least <= len(joined) < _CARD_DIGITS.stop and situation.asked is not OpenQuestion.PHONE
+    is_card = is_card or (long and (alone or _CARD_START.match(joined) is not None))
     return True, Label.CARD if is_card else None
 
 
@@ -173,17 +176,22 @@ def _left(text: str, runs: list[LocatedRun], begun: Begun | None, last: Begun | 
     return begun if not runs and len(_WORD.findall(text)) <= _HESITATION_WORDS else None
 
 
-def _runs(text: str, situation: Situation) -> Iterator[LocatedRun]:
+def _runs(text: str, begun: Begun | None, situation: Situation) -> Iterator[LocatedRun]:
     """The runs of digits, from left to right. Words that sound like digits ("for 271") are digits where they make a number a
-    whole PIN, or where it is called a PIN."""
+    whole PIN, where it is called a PIN, and where a secret goes on."""
     sure = located_runs(text)
     if not sure:
         return
+    secret_begun = begun is not None and begun.label in _SECRET_LABELS
     wider = [
         run
         for run in located_runs(text, lenient=True, length=situation.secret_digits)
         if not any((run.start, run.end) == (one.start, one.end) for one in sure)
-        and (_makes_pin(run, situation) or label_before(text, run.start) is Label.PIN)
+        and (
+            _makes_pin(run, situation)
+            or (secret_begun and _only(text[: run.start], _BEFORE_DIGITS))
+            or label_before(text, run.start) is Label.PIN
+        )
     ]
     kept = [one for one in sure if not any(run.start < one.end and one.start < run.end for run in wider)]
     yield from sorted((*kept, *wider), key=lambda run: run.start)

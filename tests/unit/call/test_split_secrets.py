@@ -86,6 +86,15 @@ def test_a_card_over_several_utterances(said: tuple[str, ...], secrets: Secrets,
     assert not leaks(" ".join(heard(*said, verified=verified)), secrets, {"card"})
 
 
+def test_a_card_whose_first_digit_was_heard_as_a_word() -> None:
+    texts = heard("Charge my cart for 539.", "1488.", "0343.", "6467.", verified=True)
+    assert texts[1:] == ["[CARD]."] * 3
+
+
+def test_a_word_that_sounds_like_a_digit_in_a_number_that_goes_on() -> None:
+    assert heard("My Amex is 3714", "496353", "nine eight for 31.")[-1] == "[CARD]."
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -121,6 +130,8 @@ def test_a_partial_keeps_the_beginning_of_the_right_pin_to_itself() -> None:
         ("I forgot my PIN", "83102"),
         ("my card was charged 20 dollars", "83102"),
         ("I need 2", "83102 is the order"),
+        ("83102", "2 of them from 2024"),
+        ("2", "83102"),
         ("my card is", "83102"),
         ("my PIN is", "what about order 83102"),
         ("it's 4271", "order 83102"),
