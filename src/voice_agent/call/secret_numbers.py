@@ -186,7 +186,7 @@ def _runs(text: str, begun: Begun | None, situation: Situation) -> Iterator[Loca
     wider = [
         run
         for run in located_runs(text, lenient=True, length=situation.secret_digits)
-        if not any((run.start, run.end) == (one.start, one.end) for one in sure)
+        if not any(one.start <= run.start and run.end <= one.end for one in sure)
         and (
             _makes_pin(run, situation)
             or (secret_begun and _only(text[: run.start], _BEFORE_DIGITS))

@@ -91,6 +91,11 @@ def test_a_card_whose_first_digit_was_heard_as_a_word() -> None:
     assert texts[1:] == ["[CARD]."] * 3
 
 
+def test_a_zero_said_as_a_letter_at_the_end_of_a_group() -> None:
+    said = ("four six oh nine", "and eight five oh one three six", "three four seven six five oh")
+    assert heard(*said, verified=True)[1:] == ["and [CARD]", "[CARD]"]
+
+
 def test_a_word_that_sounds_like_a_digit_in_a_number_that_goes_on() -> None:
     assert heard("My Amex is 3714", "496353", "nine eight for 31.")[-1] == "[CARD]."
 

@@ -72,7 +72,7 @@ def hyphened_pairs(digits: str) -> str:
 
 def _pairs(digits: str) -> list[str]:
     """The last pair of an odd count is a single digit; 907 is no "ninety seven"."""
-    if len(digits) % 2 and digits[-2] == "0":
+    if len(digits) % 2 and digits[-2:-1] == "0":
         return list(digits)
     return [digits[at : at + 2] for at in range(0, len(digits), 2)]
 
