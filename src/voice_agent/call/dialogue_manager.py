@@ -241,7 +241,7 @@ class DialogueManager:
         """What is said of the tools that failed."""
         excuses = list(dict.fromkeys(r.spoken for r in results if r.status is ToolStatus.FAILED and r.spoken))
         if excuses and _all_failed(results) and not any(result.name in _CALL_TOOLS for result in results):
-            excuses.append(resolve_locale(self._context.locale).prompts.offer_colleague)
+            excuses.append(self._prompts.offer_colleague)
         return excuses
 
     def _is_public(self, tool_name: str) -> bool:
