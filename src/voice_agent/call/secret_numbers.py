@@ -59,8 +59,8 @@ class Begun:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """``secret_digits``, ``order_digits``: what a PIN and an order number have; ``code_lengths``: what a code of a second
-    factor may have. ``known`` are the secrets that proved right. ``asked``: what the agent's question was; to it, digits that
-    nothing is said of are the answer.
+    factor may have. ``known`` are the secrets that proved right. ``asked``: what the agent's question was; to it, digits
+    that nothing is said of are the answer.
     """
 
     secret_digits: int

@@ -363,6 +363,7 @@ class CallSession:
             self._locale.tag,
             tools=self._agent.tools,
             knowledge=self._agent.knowledge,
+            prompts=self._locale.prompts,
         )
         dialogue = DialogueManager(
             self._services,

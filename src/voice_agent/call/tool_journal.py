@@ -133,7 +133,7 @@ class ToolJournal:
         self._unsure[change] = key
         result = await self._routed(call, context, confirmed)
         if unsure_before and result.status is ToolStatus.FAILED:
-            told = failed(call, tool, OUTCOME_UNKNOWN, context.locale)
+            told = failed(call, tool, OUTCOME_UNKNOWN, context)
             result = replace(told, duration_ms=result.duration_ms)
         unsure = result.status is ToolStatus.FAILED and result.reason == OUTCOME_UNKNOWN
         answered = result.status in (ToolStatus.OK, ToolStatus.BUSINESS_ERROR)

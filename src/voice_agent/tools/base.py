@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from voice_agent.conversation.locales import Prompts
 from voice_agent.models import ALL_TOOLS, CallId, ToolScope
 
 #: Marks tools whose arguments hold a secret: nothing about a call but its outcome may be written anywhere.
@@ -23,7 +24,7 @@ class ToolContext:
     """Who is asking. Injected by the call, never taken from a model's arguments.
 
     ``tools`` are those that the call's agent has, ``knowledge`` the collections that it answers from (empty: the server's
-    own).
+    own), ``prompts`` its words (None: those of ``locale``).
     """
 
     call_id: CallId
@@ -33,6 +34,7 @@ class ToolContext:
     idempotency_key: str = ""
     tools: ToolScope = ALL_TOOLS
     knowledge: tuple[str, ...] = ()
+    prompts: Prompts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ import structlog
 
 from voice_agent.clock import Clock
 from voice_agent.config import ToolSettings
-from voice_agent.conversation.locales import resolve_locale
+from voice_agent.conversation.locales import language_of, resolve_locale
 from voice_agent.errors import BugError, ProviderError, ProviderFault, ToolError
 from voice_agent.models import CONFIRMATION_REQUIRED, OUTCOME_UNKNOWN, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.circuit_breaker import BreakerState
@@ -95,7 +95,7 @@ class ToolRouter:
             return _to_be_agreed(call, tool, tool.read_back, arguments, context)
         answer, reason = await self._within_limits(tool, arguments, context)
         if answer is None:
-            return failed(call, tool, reason, context.locale)
+            return failed(call, tool, reason, context)
         status = ToolStatus.OK if answer.found else ToolStatus.BUSINESS_ERROR
         marked = await _marked(answer.data)
         if marked.rules:
@@ -233,7 +233,7 @@ def _to_be_agreed(
         question = read_back(arguments, context.locale)
     except Exception as error:  # a source's own code: whatever it raises, nothing may run unasked
         _log_failure(tool, context, error, 0)
-        return failed(call, tool, "error", context.locale)
+        return failed(call, tool, "error", context)
     message = "The caller must agree first. The question is being asked; do not ask it yourself."
     return _refused(call, ToolStatus.DENIED, CONFIRMATION_REQUIRED, message, spoken=question)
 
@@ -242,13 +242,13 @@ def _refused(call: ToolCall, status: ToolStatus, reason: str, message: str, *, s
     return ToolResult(call.call_id, call.name, status, {"error": message}, reason, spoken)
 
 
-def failed(call: ToolCall, tool: Tool, reason: str, locale: str) -> ToolResult:
+def failed(call: ToolCall, tool: Tool, reason: str, context: ToolContext) -> ToolResult:
     """A failure in the model's words and the caller's."""
-    profile = resolve_locale(locale)
-    own, general = tool.fallback, profile.prompts.tool_failed
+    prompts = context.prompts or resolve_locale(context.locale).prompts
+    own, general = tool.fallback, prompts.tool_failed
     told = "The tool does not work at the moment."
     if reason == OUTCOME_UNKNOWN:
-        own, general = tool.unsure, profile.prompts.tool_unsure
+        own, general = tool.unsure, prompts.tool_unsure
         told = "Nobody knows whether this was done. Look it up, if a tool can tell, before you claim either."
-    spoken = own if own and profile.tag.startswith("en") else general
+    spoken = own if own and language_of(context.locale) == "en" else general
     return ToolResult(call.call_id, call.name, ToolStatus.FAILED, {"error": told}, reason, spoken)
