@@ -131,7 +131,7 @@ def _typed(prompt: str, *, twice: bool) -> str:
 
 
 def _with_admin(work: Callable[[CallerAdmin], Awaitable[T]]) -> T:
-    from voice_agent.app import open_caller_admin
+    from voice_agent.app.stores import open_caller_admin
     from voice_agent.config import load_settings
 
     async def run() -> T:

@@ -169,7 +169,7 @@ async def _second_factor(settings: Settings) -> str:
 async def _knowledge(settings: Settings) -> str:
     if not settings.knowledge.enabled:
         return "switched off (ENABLE_RAG)"
-    from voice_agent.app import open_knowledge_base
+    from voice_agent.app.stores import open_knowledge_base
 
     async with open_knowledge_base(settings) as knowledge:
         documents = await knowledge.documents()

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 
 from voice_agent import __version__
-from voice_agent.app import Platform, open_platform
+from voice_agent.app.platform import Platform, open_platform
 from voice_agent.call.services import CallServices
 from voice_agent.cli.address import base_url, bound
 from voice_agent.cli.shop_keeper import order_system

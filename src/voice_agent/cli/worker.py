@@ -102,7 +102,7 @@ async def _work(place: WorkerPlace) -> None:
 
 
 async def _serve(place: WorkerPlace, link: Link, stop: asyncio.Event) -> None:
-    from voice_agent.app import open_platform
+    from voice_agent.app.platform import open_platform
     from voice_agent.cli.serve import PlatformServer
 
     services = place.make_services(place.settings) if place.make_services is not None else None
