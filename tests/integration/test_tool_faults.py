@@ -20,7 +20,7 @@ from tests.vendors import scripted_engines, vendors_in_thread
 
 from voice_agent.demo_backend import tables
 from voice_agent.demo_backend.faults import Endpoint, Fault
-from voice_agent.dev_vendors.scripted import ScriptedModel
+from voice_agent.dev_vendors.scripted import ScriptedModel, ToneSynthesizer
 from voice_agent.evaluation.caller import SimulatedCaller
 from voice_agent.models import CallId, Role, ToolCall
 from voice_agent.providers.llm.base import LlmEvent, LlmRequest, ToolCallRequested
@@ -69,6 +69,10 @@ async def test_fifty_who_ask_a_shop_that_failed_send_it_one_request(tmp_path: Pa
         assert await all_ask() == (50, Counter({"": 50}))
 
 
+def _quick_speech() -> ToneSynthesizer:
+    return ToneSynthesizer(lambda text: 0.02 * len(text))
+
+
 def _clerk(request: LlmRequest) -> str | list[LlmEvent]:
     """Takes every wish for one to be called back; each turn has a call of its own."""
     if request.messages[-1].role is Role.TOOL:
@@ -83,7 +87,7 @@ async def test_a_caller_hears_what_is_known_of_a_change_and_it_is_made_once(tmp_
         assert shop.faults is not None
         with ExitStack() as stack:
             vendors = stack.enter_context(
-                vendors_in_thread(lambda: scripted_engines((WISH,) * 2, ScriptedModel(_clerk)))
+                vendors_in_thread(lambda: scripted_engines((WISH,) * 2, ScriptedModel(_clerk), _quick_speech()))
             )
             settings = {
                 **dict.fromkeys(("LLM_PROVIDER", "TTS_PROVIDER"), "openai"),
