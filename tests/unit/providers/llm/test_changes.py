@@ -32,6 +32,14 @@ async def test_a_change_is_made_once_the_caller_has_agreed_and_is_known_afterwar
     assert "was cancelled, so nothing will be delivered." in (await talk.say("where is the tent now")).text
 
 
+@pytest.mark.parametrize("words", ["please cancel my order with the tent", "cancel the one with the tent", "cancel the tent"])
+async def test_an_order_told_by_what_is_in_it_is_looked_for_and_not_taken_for_the_one_talked_about(
+    talk: Conversation, words: str
+) -> None:
+    assert "on its way" in (await talk.say("where is order 83102")).text
+    assert (await talk.say(words)).calls == [("order_status", {}), CANCEL_TENT]
+
+
 @pytest.mark.parametrize("words", ["no", "no thanks, leave it", "never mind", "I'm not sure, maybe", "don't cancel it"])
 async def test_without_a_yes_nothing_is_changed(talk: Conversation, words: str) -> None:
     await talk.say("cancel order 83240")
