@@ -17,6 +17,7 @@ import random
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -24,7 +25,10 @@ import orjson
 from voice_agent.clock import LoopClock
 from voice_agent.config import ToolSettings
 from voice_agent.conversation.codec import encode
+from voice_agent.conversation.commands import CommitTurn
+from voice_agent.evaluation.adversary.leaks import leaks, speech_only, strings_in
 from voice_agent.evaluation.adversary.model import ScriptedModel
+from voice_agent.evaluation.adversary.secrets import WAYS, Secrets, draw, filled, kinds_in
 from voice_agent.evaluation.text_call import TextCall
 from voice_agent.models import Meaning, MeaningScore, SecretOutcome
 from voice_agent.observability.logging import configure_logging
@@ -32,79 +36,7 @@ from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
 from voice_agent.tools.transfer import transfer_tool
 
-_DIGITS = "zero one two three four five six seven eight nine".split()
-_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
-
-
-# Ways to say digits
-
-
-def one_by_one(digits: str) -> str:
-    return " ".join(_DIGITS[int(d)] for d in digits)
-
-
-def with_oh(digits: str) -> str:
-    return " ".join("oh" if d == "0" else _DIGITS[int(d)] for d in digits)
-
-
-def pair(two: str) -> str:
-    if len(two) == 1:
-        return _DIGITS[int(two)]
-    if two[0] == "0":
-        return f"oh {_DIGITS[int(two[1])]}"
-    if two[0] == "1":
-        return _TEENS[int(two[1])]
-    return _TENS[int(two[0])] + (f" {_DIGITS[int(two[1])]}" if two[1] != "0" else "")
-
-
-def in_pairs(digits: str) -> str:
-    return " ".join(pair(digits[at : at + 2]) for at in range(0, len(digits), 2))
-
-
-def hyphened_pairs(digits: str) -> str:
-    return " ".join(pair(digits[at : at + 2]).replace(" ", "-") for at in range(0, len(digits), 2))
-
-
-def figures(digits: str) -> str:
-    return digits
-
-
-def spaced(digits: str) -> str:
-    return " ".join(digits)
-
-
-def dashed(digits: str) -> str:
-    return "-".join(digits[at : at + 4] for at in range(0, len(digits), 4)) if len(digits) > 4 else "-".join(digits)
-
-
-def hesitant(digits: str) -> str:
-    words = [_DIGITS[int(d)] for d in digits]
-    return ", um, ".join((" ".join(words[:2]), " uh ".join(words[2:])))
-
-
-def with_commas(digits: str) -> str:
-    return ", ".join(_DIGITS[int(d)] for d in digits)
-
-
-def doubled(digits: str) -> str:
-    said, at = [], 0
-    while at < len(digits):
-        run = len(digits[at:]) - len(digits[at:].lstrip(digits[at]))
-        take = min(run, 3)
-        said.append(("", "double ", "triple ")[take - 1] + _DIGITS[int(digits[at])])
-        at += take
-    return " ".join(said)
-
-
-def mixed(digits: str) -> str:
-    half = len(digits) // 2
-    return f"{digits[:half]} {one_by_one(digits[half:])}"
-
-
-WAYS = (one_by_one, with_oh, in_pairs, hyphened_pairs, figures, spaced, dashed, hesitant, with_commas, doubled, mixed)
-
-# Ways to place them. {pin}, {card} and {cvv} are said in one of the ways above; [keys] are pressed.
+# Ways to place them. {pin}, {card} and {cvv} are said in one of ``secrets.WAYS``; [keys] are pressed.
 
 PLACES = (
     ("asked", ("where is my parcel", "{pin}")),
@@ -135,38 +67,21 @@ PLACES = (
     ("code after the card", ("my card is {card}", "the cvv is {cvv}")),
     ("code alone", ("the three digits on the back are {cvv}",)),
     ("cvc", ("cvc {cvv}",)),
+    ("unasked, split", ("my pin is {pin:0:2}", "{pin:2:4}")),
+    ("unasked, label first", ("my pin is", "{pin}")),
+    ("after it was right, split", ("where is my parcel", "{pin}", "{pin:0:2}", "{pin:2:4}")),
+    ("card, split", ("my card is {card:0:4}", "{card:4:8}", "{card:8:12}", "{card:12:16}")),
+    ("card, split, no label", ("{card:0:4}", "{card:4:10}", "{card:10:16}")),
+    ("card, split, verified", ("where is my parcel", "{pin}", "my card is {card:0:4}", "{card:4:8}", "{card:8:16}")),
+    (
+        "card, split, verified, no label",
+        ("where is my parcel", "{pin}", "{card:0:4}", "and {card:4:10}", "{card:10:16}"),
+    ),
+    ("card, begun", ("my credit card is {card:0:6}",)),
+    ("code, label first", ("the security code is", "{cvv}")),
+    ("code on the back, label first", ("the three digits on the back are", "{cvv}")),
+    ("card, then the code alone", ("my card is {card}", "and {cvv} on the back")),
 )
-
-
-@dataclass(frozen=True)
-class Secrets:
-    pin: str
-    card: str
-    cvv: str
-
-
-def draw(chance: random.Random) -> Secrets:
-    body = "4" + "".join(chance.choice("0123456789") for _ in range(14))
-    pin = "".join(chance.choice("0123456789") for _ in range(4))
-    return Secrets(pin, body + luhn_digit(body), "".join(chance.choice("0123456789") for _ in range(3)))
-
-
-def luhn_digit(body: str) -> str:
-    total = 0
-    for place, digit in enumerate(reversed(body)):
-        value = int(digit) * (2 if place % 2 == 0 else 1)
-        total += value - 9 if value > 9 else value
-    return str(-total % 10)
-
-
-def said(line: str, secrets: Secrets, way: object) -> str:
-    def put(found: re.Match[str]) -> str:
-        digits = getattr(secrets, found[1])
-        if found[2]:
-            digits = digits[int(found[2]) : int(found[3])]
-        return way(digits)  # type: ignore[operator]
-
-    return re.sub(r"\{(\w+)(?::(\d):(\d))?\}", put, line)
 
 
 class AsksForIdentity:
@@ -188,103 +103,74 @@ class OnePin:
         return (SecretOutcome.VERIFIED, 3) if pin == self._pin else (SecretOutcome.WRONG, 2)
 
 
-# Looking
+@dataclass(frozen=True)
+class Case:
+    """One call: ``lines`` are said in ``way``."""
+
+    number: int
+    place: str
+    lines: tuple[str, ...]
+    way: str
+    secrets: Secrets
+
+    @property
+    def call_id(self) -> str:
+        return f"c{self.number}"
+
+    def leaks(self, text: str) -> list[str]:
+        return leaks(text, self.secrets, kinds_in(" ".join(self.lines)))
 
 
-_VALUES = {word: str(n) for n, word in enumerate(_DIGITS)} | {"oh": "0", "o": "0"}
-_VALUES |= {word: str(n) for n, word in enumerate(_TEENS, 10)}
-_ROUND = {word: str(n) for n, word in enumerate(_TENS) if n > 1}
-
-
-def as_figures(text: str) -> str:
-    """``text`` with number words as figures and nothing but letters and figures, so that no spelling hides a secret. An
-    independent reading: none of the product's code."""
-    tokens = re.findall(r"[a-z]+|\d", text.lower())
-    out: list[str] = []
-    times = 1
-    for at, token in enumerate(tokens):
-        if token in ("double", "triple"):
-            times = 2 if token == "double" else 3
-            continue
-        if token in _ROUND:
-            follows = tokens[at + 1] if at + 1 < len(tokens) else ""
-            unit = _VALUES.get(follows, "")
-            out.append(_ROUND[token] + ("" if len(unit) == 1 and unit != "0" else "0"))
-            times = 1
-            continue
-        figures_said = token if token.isdigit() else _VALUES.get(token)
-        out.append(figures_said * times if figures_said is not None else "" if token in ("um", "uh") else "|")
-        times = 1
-    return "".join(out)
-
-
-def leaks(text: str, secrets: Secrets, place: str) -> list[str]:
-    """Which secrets are in ``text``; a security code counts only where one was said, and only as a number of its own."""
-    read = as_figures(text)
-    found = [name for name in ("pin", "card") if getattr(secrets, name) in read and f"{name}" in place_kind(place)]
-    if "card" in place_kind(place) and secrets.card[:12] in read:
-        found.append("most of the card")
-    if "cvv" in place_kind(place) and re.search(rf"(?<!\d){secrets.cvv}(?!\d)", read):
-        found.append("cvv")
-    return found
-
-
-def place_kind(place: str) -> str:
-    lines = " ".join(next(lines for name, lines in PLACES if name == place))
-    return " ".join(kind for kind in ("pin", "card", "cvv") if f"{{{kind}" in lines or f"[{kind}" in lines)
-
-
-async def place_call(
-    place: str, lines: tuple[str, ...], way: object, secrets: Secrets, number: int, room: asyncio.Semaphore
-) -> list[str]:
-    """Plays one call; what was found, and where."""
+async def place_call(case: Case, room: asyncio.Semaphore) -> list[str]:
+    """Plays one call; what was found, and where. What the caller said in several turns is also read as one text."""
     clock = LoopClock()
     model = ScriptedModel((), "All right.")
     tools = ToolRegistry(transfer_tool())
     router = ToolRouter(tools, ToolSettings(), clock)
-    call = TextCall(
-        model, AsksForIdentity(), tools, router, OnePin(secrets.pin), clock, caller_id="caller-x", call_id=f"c{number}"
-    )
+    pins = OnePin(case.secrets.pin)
+    call = TextCall(model, AsksForIdentity(), tools, router, pins, clock, caller_id="caller-x", call_id=case.call_id)
     async with room, call:
-        for line in lines:
+        for line in case.lines:
             if keys := re.fullmatch(r"\[pin(?::(\d):(\d))?\]", line):
-                await call.press(secrets.pin[int(keys[1] or 0) : int(keys[2] or 4)])
+                await call.press(case.secrets.pin[int(keys[1] or 0) : int(keys[2] or 4)])
             else:
-                await call.say(said(line, secrets, way))
+                await call.say(filled(line, case.secrets, WAYS[case.way]))
     found = []
     for record in call.log:
-        for text in _strings(encode(record.entry)):
-            found += [f"log {record.entry.name}: {what}" for what in leaks(text, secrets, place)]
+        for text in strings_in(encode(record.entry)):
+            found += [f"log {record.entry.name}: {what}" for what in case.leaks(text)]
+    turns = " ".join(record.entry.text for record in call.log if isinstance(record.entry, CommitTurn))
+    found += [f"turns together: {what}" for what in case.leaks(turns)]
     for text in model.shown:
-        found += [f"model: {what}" for what in leaks(text, secrets, place)]
+        found += [f"model: {what}" for what in case.leaks(text)]
     return found
 
 
-def _strings(value: object) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [s for key, inner in value.items() if key not in ("call_id", "wall") for s in _strings(inner)]
-    return [s for inner in value for s in _strings(inner)] if isinstance(value, list) else []
-
-
-async def run(calls: int, seed: int, at_once: int) -> tuple[Counter[str], list[str]]:
-    """Plays ``calls`` calls; what was found, counted, and some examples without the secrets."""
+def cases(calls: int, seed: int) -> list[Case]:
     chance = random.Random(seed)
+    ways = list(WAYS)
+    return [
+        Case(number, *PLACES[number % len(PLACES)], ways[number // len(PLACES) % len(ways)], draw(chance))
+        for number in range(calls)
+    ]
+
+
+async def run(played: Sequence[Case], at_once: int) -> list[list[str]]:
+    """Plays the calls; what was found in each."""
     room = asyncio.Semaphore(at_once)
-    plays, labels = [], []
-    for number in range(calls):
-        place, lines = PLACES[number % len(PLACES)]
-        way = WAYS[number // len(PLACES) % len(WAYS)]
-        secrets = draw(chance)
-        plays.append(place_call(place, lines, way, secrets, number, room))
-        labels.append(f"{place} / {way.__name__}")
-    counted, examples = Counter[str](), []
-    for at, found in enumerate(await asyncio.gather(*plays)):
-        for what in dict.fromkeys(found):
-            counted[what] += 1
-            examples.append(f"{labels[at]}: {what}")
-    return counted, examples
+    return await asyncio.gather(*(place_call(case, room) for case in played))
+
+
+def found_in_log(played: Sequence[Case], lines: Sequence[str]) -> list[list[str]]:
+    """What of each call's secrets is in the lines that the process logged about it."""
+    found: list[list[str]] = [[] for _ in played]
+    by_id = {case.call_id: case for case in played}
+    for line in lines:
+        entry = orjson.loads(line)
+        if (case := by_id.get(entry.get("call_id", ""))) is not None:
+            for text in strings_in(entry):
+                found[case.number] += [f"process log: {what}" for what in case.leaks(speech_only(text))]
+    return found
 
 
 def main() -> None:
@@ -293,14 +179,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=60)
     options = parser.parse_args()
+    played = cases(options.calls, options.seed)
     written = io.StringIO()
     pipeline = configure_logging("DEBUG", "json", written)
     try:
-        counted, examples = asyncio.run(run(options.calls, options.seed, options.at_once))
+        found = asyncio.run(run(played, options.at_once))
     finally:
         pipeline.stop()
     lines = written.getvalue().splitlines()
-    assert all(orjson.loads(line) for line in lines)
+    counted, examples = Counter[str](), []
+    for case, in_call, in_log in zip(played, found, found_in_log(played, lines), strict=True):
+        for what in dict.fromkeys(in_call + in_log):
+            counted[what] += 1
+            examples.append(f"{case.place} / {case.way}: {what}")
     print(f"{options.calls} calls, {len(PLACES)} places x {len(WAYS)} ways; {len(lines)} lines of process log")
     for example in examples[:60]:
         print("  ", example)

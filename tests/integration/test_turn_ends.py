@@ -83,7 +83,7 @@ def _silence(seconds: float) -> NDArray[np.int16]:
 
 async def _waits(parts: Sequence[str], voice: str, question: OpenQuestion, model: SmartTurnModel) -> list[float]:
     """The silence needed after each part, in seconds."""
-    vault = SecretVault(secret_digits=SETTINGS.secret_digits, mask=mask)
+    vault = SecretVault(secret_digits=SETTINGS.secret_digits, order_digits=SETTINGS.order_digits, mask=mask)
     heard = [_silence(0.1)]
     waits: list[float] = []
     for part in parts:

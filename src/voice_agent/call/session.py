@@ -119,6 +119,7 @@ class CallSession:
         self._hears_draft = False
         self._vault = SecretVault(
             secret_digits=settings.secret_digits,
+            order_digits=settings.endpointing.order_digits,
             mask=self._mask_heard,
             code_lengths=services.second_factor.code_lengths if services.second_factor else frozenset(),
         )
@@ -178,6 +179,8 @@ class CallSession:
             if not (self._machine.checking_secret or self._machine.verified):
                 self._vault.press(key)
             key = ""
+        elif key.isdigit() and not self._vault.may_show(key, self._services.clock.now(), self._machine.waiting_for):
+            return
         self.post(DtmfReceived(key))
 
     def acknowledge(self, reply_id: ReplyId, played_s: float) -> None:
@@ -419,6 +422,7 @@ class CallSession:
             partial=isinstance(heard, Partial),
             collecting=self._machine.collecting_secret,
             unverified=not self._machine.verified,
+            asked=self._machine.waiting_for,
         )
 
     # Tasks

@@ -244,6 +244,43 @@ def test_a_keyed_pin_is_checked_too() -> None:
     assert {record.entry.key for record in caller.records if record.entry.name == "dtmf"} == {""}
 
 
+def test_a_card_keyed_for_an_order_number_is_not_seen() -> None:
+    card = "4539148803436467"
+
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("I have a question")
+        await caller.listens(4)
+        for key in card:
+            caller.session.press(key)
+            await caller.listens(0.2)
+        await caller.listens(3)
+
+    world = World(rounds=[answer("What is your order number?"), answer("I see."), answer("I see."), answer("I see.")])
+    caller = call(scene, world)
+    assert "".join(record.entry.key for record in caller.records if record.entry.name == "dtmf") == card[:5]
+    assert card[:6] not in repr(caller.world.requests)
+
+
+def test_a_card_said_in_two_turns_is_neither_in_the_log_nor_shown_to_the_model() -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        for said in (
+            "charge my card four five three nine one four",
+            "eight eight",
+            "oh three four three six four six seven",
+        ):
+            await caller.says(said)
+            await caller.listens(3)
+
+    caller = call(scene, World(rounds=[answer("I see."), answer("I see."), answer("I see.")]))
+    said = [record.entry for record in caller.records if record.entry.name != "call_started"]  # which holds the hour
+    everything = repr(said) + repr(caller.world.requests)
+    assert "[CARD]" in everything
+    for piece in ("4539", "453914", "four five", "88", "eight", "0343"):
+        assert piece not in everything
+
+
 @pytest.mark.parametrize("at_s", [0.0, 0.02, 0.5, 2.2, 2.9, 3.05, 3.1, 3.2, 3.4, 4.0, 5.0, 6.5])
 def test_hanging_up_at_any_moment_ends_cleanly(at_s: float) -> None:
     async def scene(caller: Caller) -> None:

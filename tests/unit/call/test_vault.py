@@ -6,7 +6,7 @@ import pytest
 
 from voice_agent.call.vault import SecretVault
 from voice_agent.conversation.spoken_forms.digits import PLACEHOLDER
-from voice_agent.models import UtteranceId
+from voice_agent.models import OpenQuestion, UtteranceId
 from voice_agent.observability.pii import mask
 
 FIRST, SECOND = UtteranceId(1), UtteranceId(2)
@@ -26,7 +26,7 @@ def hear(
 
 @pytest.fixture
 def vault() -> SecretVault:
-    return SecretVault(secret_digits=4, mask=mask)
+    return SecretVault(secret_digits=4, order_digits=5, mask=mask)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_first_words_of_a_partial_are_withheld_while_a_secret_is_awaited(vau
 
 @pytest.mark.parametrize("text", ["the code is six one three oh please", "six one three, oh", "my pin is 613 oh and"])
 def test_a_zero_said_as_a_letter_behind_the_digits_belongs_to_them(text: str) -> None:
-    vault = SecretVault(secret_digits=4, mask=lambda text: text)
+    vault = SecretVault(secret_digits=4, order_digits=5, mask=lambda text: text)
     heard, _ = vault.hear(UtteranceId(1), text, partial=False, collecting=False, unverified=True)
     assert "613" not in heard
     assert PLACEHOLDER in heard
@@ -153,12 +153,18 @@ def test_a_known_secret_is_withheld_though_a_word_before_it_reads_as_a_digit(vau
     for spoken in ("order 18265", "call me at 415 555 8265", "I paid 8256"):
         assert (
             hear(vault, FIRST, spoken, collecting=False, unverified=False)[0]
-            == hear(SecretVault(secret_digits=4, mask=mask), FIRST, spoken, collecting=False, unverified=False)[0]
+            == hear(
+                SecretVault(secret_digits=4, order_digits=5, mask=mask),
+                FIRST,
+                spoken,
+                collecting=False,
+                unverified=False,
+            )[0]
         )
 
 
 def test_a_code_of_another_length_is_collected_once_it_is_expected_and_withheld_before() -> None:
-    vault = SecretVault(secret_digits=4, mask=mask, code_lengths=frozenset({6}))
+    vault = SecretVault(secret_digits=4, order_digits=5, mask=mask, code_lengths=frozenset({6}))
     heard, _ = hear(vault, FIRST, "the number I got is 905316, for order 831029", collecting=False, unverified=True)
     assert heard == "the number I got is [PIN], for order 831029"
     vault.expect(6)
@@ -168,3 +174,15 @@ def test_a_code_of_another_length_is_collected_once_it_is_expected_and_withheld_
     vault.accept("4271")
     heard, _ = hear(vault, FIRST, "905316 or 4271 but not 905317", collecting=False, unverified=False)
     assert heard == "[PIN] or [PIN] but not 905317"
+
+
+def test_keys_behind_an_order_number_are_not_shown() -> None:
+    vault = SecretVault(secret_digits=4, order_digits=5, mask=mask)
+    shown = [vault.may_show(key, 0.1 * n, OpenQuestion.ORDER_NUMBER) for n, key in enumerate("4539148803436467")]
+    assert shown == [True] * 5 + [False] * 11
+    assert all(vault.may_show(key, 9 + 0.1 * n, OpenQuestion.ORDER_NUMBER) for n, key in enumerate("83102"))
+
+
+def test_the_right_pin_keyed_for_another_number_is_not_shown_whole(vault: SecretVault) -> None:
+    vault.accept("4271")
+    assert [vault.may_show(key, 0.0, OpenQuestion.ORDER_NUMBER) for key in "4271"] == [True, True, True, False]

@@ -111,13 +111,15 @@ class LocatedRun:
     spelled: bool
 
 
-def located_runs(text: str, *, language: Language = ENGLISH) -> list[LocatedRun]:
+def located_runs(
+    text: str, *, lenient: bool = False, length: int | None = None, language: Language = ENGLISH
+) -> list[LocatedRun]:
     """The runs that ``digit_runs`` finds, each with its place."""
     tokens = tokens_of(text)
-    items = _items(tokens, language, lenient=False)
+    items = _items(tokens, language, lenient=lenient)
     return [
         LocatedRun(run.digits, tokens[run.first].start, tokens[run.after - 1].end, run.after - run.first > 1)
-        for run in _all_runs(items, tokens, language, None)
+        for run in _all_runs(items, tokens, language, length)
     ]
 
 

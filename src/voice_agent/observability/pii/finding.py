@@ -74,7 +74,7 @@ def _kind_of_run(text: str, run: DigitRun, *, secrets: bool) -> PiiKind | None:
     label = label_before(text, run.start)
     if secrets and count in _PIN_DIGITS:
         said = label if label in (Label.PIN, Label.CVV) else label_after(text, run.end)
-        if said is not None:
+        if said in (Label.PIN, Label.CVV):
             return PiiKind.CVV if said is Label.CVV and count in _CVV_DIGITS else PiiKind.PIN
     if label is Label.SSN and (count == _SSN_TAIL_DIGITS or count in range(_SSN_DIGITS, _SSN_DIGITS_MAX + 1)):
         return PiiKind.SSN
@@ -84,7 +84,7 @@ def _kind_of_run(text: str, run: DigitRun, *, secrets: bool) -> PiiKind | None:
         return PiiKind.CARD
     if run.groups == (3, 2, 4):
         return PiiKind.SSN
-    return PiiKind.PHONE if label is not Label.ACCOUNT and is_phone(run) else PiiKind.NUMBER
+    return PiiKind.PHONE if label not in (Label.ACCOUNT, Label.CARD) and is_phone(run) else PiiKind.NUMBER
 
 
 def _holds_card(run: DigitRun) -> bool:

@@ -18,6 +18,7 @@ class Label(Enum):
 
     PIN = "pin"
     CVV = "cvv"
+    CARD = "card"
     SSN = "ssn"
     PHONE = "phone"
     CODE = "code"  # orders, parcels, articles: no personal data
@@ -95,6 +96,7 @@ _SAYS_NOTHING = _words(
 _BELONGS = _words(
     "for on my back card account tarjeta cuenta para en carte compte pour sur بطاقتي حسابي لبطاقتي لحسابي الخاص بي"
 )
+_CARDS = _words("card cards visa mastercard amex maestro tarjeta carte بطاقتي لبطاقتي بطاقة")
 _COPULAS = _words("is was are es era son est était sont هو هي هذا")
 _OWNED = _words("my the our your mi la el mon ma le un رقمي رمزي الرقم الرمز")
 
@@ -104,10 +106,11 @@ _WORD = re.compile(PLACEHOLDER.pattern + r"|cv[vc]2|\d+|[^\W\d_]+(?:['’][^\W\d
 # What people say for "CVV" who do not know that it is called so.
 _ON_THE_BACK = (
     r"(?:digits?|numbers?|code) (?:are |is )?(?:on|at) the (?:back|rear)(?: of (?:it|(?:the|my) card))?|"
+    r"on the back(?: of (?:it|(?:the|my) card))?,? (?:it|there)(?:'s| is| says)\b|"
     r"(?:dígitos|números|cifras) (?:de atrás|del reverso)|(?:chiffres|numéros) (?:au dos|derrière)"
 )
 _SPELLED = re.compile(
-    rf"\b(?:(p)[. ]{{1,2}}i[. ]{{1,2}}n|(c)[. ]{{1,2}}v[. ]{{1,2}}[vc]|(s)[. ]{{1,2}}s[. ]{{1,2}}n|({_ON_THE_BACK}))\b"
+    rf"\b(?:(p)[. ]{{1,2}}i[. ]{{1,2}}n|(c)[. ]{{0,2}}v[. ]{{0,2}}[vc]|(s)[. ]{{1,2}}s[. ]{{1,2}}n|({_ON_THE_BACK}))\b"
 )
 _CONTEXT_CHARS = 72  # how far a word may stand that says what a number is
 _CONTEXT_WORDS = 12
@@ -145,7 +148,8 @@ def label_before(text: str, start: int) -> Label | None:
 
 
 def label_after(text: str, end: int) -> Label | None:
-    """What the words right behind ``end`` call the number that ends there ("… is my pin"). Of PINs and CVVs only."""
+    """What the words right behind ``end`` call the number that ends there ("… is my pin"). Of PINs, cards and their codes
+    only."""
     context = _spelled_joined(text[end : end + _CONTEXT_CHARS].lower())
     words = [match.group() for match in _WORD.finditer(context)][:_AFTER_WORDS]
     if words[:1] == ["that"]:
@@ -153,7 +157,7 @@ def label_after(text: str, end: int) -> Label | None:
     if len(words) < 2 or (words[0] not in _COPULAS and words[0] != "s") or words[1] not in _OWNED:
         return None
     label, _ = _first_label(words[1:], seen_before=False)
-    return label if label in (Label.PIN, Label.CVV) else None
+    return label if label in (Label.PIN, Label.CVV, Label.CARD) else None
 
 
 def phone_mentioned(text: str, start: int) -> bool:
@@ -170,7 +174,7 @@ def _spelled_joined(text: str) -> str:
 def _first_label(words: list[str], *, seen_before: bool = True) -> tuple[Label | None, int]:
     """The first label in ``words`` (nearest to the number first) and its place; nothing where another word comes first."""
     passed: list[str] = []
-    belongs = False
+    belongs = card = False
     for place, word in enumerate(words):
         label = _LABEL_OF.get(word) or _LABEL_OF.get(word.rpartition("'")[2])  # "l'article"
         if label is None and word in _TOGETHER:
@@ -181,9 +185,10 @@ def _first_label(words: list[str], *, seen_before: bool = True) -> tuple[Label |
             label = kind if any(other in companions for other in around) else None
         if label is not None and (not belongs or label in (Label.PIN, Label.CVV, Label.SSN)):
             return label, place
-        if word in _BELONGS and word not in _SAYS_NOTHING and (seen_before or passed):
+        card = card or word in _CARDS
+        if word in _CARDS or (word in _BELONGS and word not in _SAYS_NOTHING and (seen_before or passed)):
             belongs = True
         elif word not in _SAYS_NOTHING and word not in _TOGETHER:
-            return None, place
+            return Label.CARD if card else None, place
         passed.append(word)
-    return None, 0
+    return Label.CARD if card else None, 0
