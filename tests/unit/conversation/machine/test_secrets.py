@@ -141,6 +141,41 @@ def test_a_short_remark_gets_the_question_again() -> None:
     assert driver.machine.collecting_secret
 
 
+@pytest.mark.parametrize("remark", ["Hello?", "What?"])
+def test_a_short_remark_after_an_ordinary_turn_gets_the_question_again_too(remark: str) -> None:
+    driver = Driver().start()
+    driver.wait(6)
+    driver.says("What is your return policy?")
+    driver.wait(6)
+    driver.meaning = Meaning.NEEDS_IDENTITY
+    driver.says("And where is my parcel?")
+    driver.meaning = Meaning.NONE
+    answered = len(driver.all(c.StartReply))
+    for _ in range(2):
+        driver.wait(6)
+        driver.says(remark)
+        assert driver.last(c.Say).purpose is c.Purpose.ASK_SECRET
+    assert len(driver.all(c.StartReply)) == answered
+    driver.wait(6)
+    driver.says(remark)
+    assert len(driver.all(c.StartReply)) == answered + 1, "not for ever"
+
+
+def test_a_longer_remark_uses_the_short_ones_up_until_the_secret_is_asked_for_anew() -> None:
+    driver = asked_for_pin(secret=SecretOutcome.WRONG)
+    driver.says("Never mind, what is your return policy?")
+    driver.wait(6)
+    driver.says("Hello?")
+    assert len(driver.all(c.StartReply)) == 2
+    driver.wait(6)
+    driver.says("[PIN]", secret_digits=4)
+    assert "does not match" in driver.said()
+    driver.wait(6)
+    driver.says("Sorry?")
+    assert len(driver.all(c.StartReply)) == 2
+    assert driver.last(c.Say).purpose is c.Purpose.ASK_SECRET
+
+
 def test_a_tool_that_is_denied_for_identity_leads_to_the_pin() -> None:
     driver = Driver(plays=False).start()
     driver.says("hm the thing I bought")
