@@ -411,6 +411,29 @@ def test_a_pin_half_keyed_and_half_spoken_is_one_and_a_key_too_many_spoils_nothi
     assert caller.world.checked == ["4271"]
 
 
+@pytest.mark.parametrize("pause_s", [0.05, 0.6, 1.4, 2.5])
+@pytest.mark.parametrize(
+    "parts", [("four two", "71"), ("4", "two seven", "1"), ("four two seven", "1"), ("427", "one")]
+)
+def test_a_pin_in_spoken_and_keyed_parts_is_one_whatever_the_pause(parts: tuple[str, ...], pause_s: float) -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Where is my parcel?")
+        await caller.listens(2.5)
+        for part in parts:
+            if part.isdigit():
+                for key in part:
+                    caller.session.press(key)
+                    await caller.listens(0.1)
+            else:
+                await caller.says(part)
+            await caller.listens(pause_s)
+        await caller.listens(2)
+
+    caller = call(scene, World(meanings=[Meaning.NEEDS_IDENTITY]))
+    assert caller.world.checked == ["4271"]
+
+
 def test_digits_that_a_recogniser_hears_anew_after_their_turn_is_over_do_not_count() -> None:
     async def scene(caller: Caller) -> None:
         await caller.until("reply_finished")

@@ -102,10 +102,12 @@ class Identity:
         if turn.carried_text:  # the request whose answer was about to be "your PIN, please"
             self._ctx.history.add_caller(turn.carried_text)
             self._ctx.secret.request = turn.carried_text
-        self._collect(turn.turn_id, turn.secret_digits, now)
+        self._collect(turn.turn_id, now, spoken=turn.secret_digits)
 
     def key(self, now: float) -> None:
-        """A key of the secret was pressed; the vault holds it. Unasked digits of an unknown caller count as a PIN too."""
+        """A key of the secret was pressed; the vault holds it. Unasked digits of an unknown caller count as a PIN too.
+
+        The key ends the turn that is open; digits heard in it count, for the vault holds them."""
         ctx = self._ctx
         if ctx.call is not CallState.ACTIVE or ctx.checking_secret or ctx.verified:
             return
@@ -121,9 +123,10 @@ class Identity:
         if ctx.turn is not None and ctx.turn.carried_text:
             ctx.history.add_caller(ctx.turn.carried_text)
             ctx.secret.request = ctx.turn.carried_text
+        spoken = ctx.turn.secret_digits if ctx.turn is not None else 0
         ctx.abandon_turn("keypad")
         ctx.timers.clear(Timer.TURN_TIMEOUT)
-        self._collect(ctx.latest_turn(), 1, now)
+        self._collect(ctx.latest_turn(), now, spoken=spoken, keyed=1)
 
     def _unanswered(self) -> bool:
         """The caller's newest words have no answer yet."""
@@ -135,11 +138,12 @@ class Identity:
         if self._ctx.secret.collecting and self._ctx.secret.digits and not self._ctx.checking_secret:
             self._ask_for_all_digits()
 
-    def _collect(self, turn_id: TurnId, digits: int, now: float) -> None:
+    def _collect(self, turn_id: TurnId, now: float, *, spoken: int = 0, keyed: int = 0) -> None:
+        """Counts as the vault does: a whole secret in one utterance stands for itself, other parts are joined."""
         ctx = self._ctx
         expected = ctx.secret_digits
         ctx.timers.clear(Timer.IDLE)
-        total = digits if digits == expected else ctx.secret.digits + digits
+        total = spoken if spoken == expected else ctx.secret.digits + spoken + keyed
         if total > expected:
             self._ask_for_all_digits()
         elif total < expected:

@@ -62,6 +62,53 @@ def test_digits_in_two_breaths_are_one_pin() -> None:
     assert driver.all(c.CheckSecret)
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.5, 1.0, 1.7, 3.0])
+def test_digits_spoken_first_and_keyed_then_are_one_pin(pause_s: float) -> None:
+    driver = asked_for_pin()
+    driver.begins()
+    driver.wait(0.8)
+    driver.pauses("[PIN]", secret_digits=2)
+    driver.wait(pause_s)
+    driver.feed(e.DtmfReceived(""))
+    assert not driver.all(c.CheckSecret)
+    driver.feed(e.DtmfReceived(""))
+    assert driver.last(c.CheckSecret).digits == 4
+    assert driver.machine.verified
+
+
+def test_digits_of_a_partial_count_where_a_key_ends_their_turn() -> None:
+    driver = asked_for_pin()
+    driver.begins()
+    driver.wait(0.8)
+    driver.hears("[PIN]", secret_digits=2)
+    driver.feed(e.DtmfReceived(""))
+    driver.feed(e.TranscriptFinal(driver.last(c.DropTurn).turn_id, "[PIN]", 0.9, 3))
+    assert not driver.all(c.CheckSecret)
+    driver.feed(e.DtmfReceived(""))
+    assert len(driver.all(c.CheckSecret)) == 1
+
+
+def test_keys_behind_a_whole_spoken_pin_change_nothing() -> None:
+    driver = asked_for_pin()
+    driver.says("[PIN]", secret_digits=1)
+    driver.begins()
+    driver.wait(0.8)
+    driver.hears("[PIN]", secret_digits=4)
+    driver.feed(e.DtmfReceived(""))
+    assert driver.last(c.CheckSecret).digits == 4
+
+
+def test_a_whole_pin_is_not_made_of_more_parts_than_it_has_digits() -> None:
+    driver = asked_for_pin()
+    driver.says("[PIN]", secret_digits=1)
+    driver.begins()
+    driver.wait(0.8)
+    driver.hears("[PIN]", secret_digits=3)
+    driver.feed(e.DtmfReceived(""))
+    assert not driver.all(c.CheckSecret)
+    assert "4 digits" in driver.said()
+
+
 def test_too_few_digits_are_asked_for_again_and_forgotten() -> None:
     driver = asked_for_pin()
     driver.says("[PIN]", secret_digits=3)
