@@ -86,21 +86,17 @@ def number_stretches(tokens: Sequence[str], least: int) -> list[tuple[int, int]]
     ``digit_runs`` finds none, never the other way round."""
     found: list[tuple[int, int]] = []
     first = possible = 0
-    for place, word in enumerate(tokens):
+    after = -1
+    for place in [place for place, word in enumerate(tokens) if word in _DIGITS_MAX or word.isdecimal()]:
+        if place != after:
+            if possible >= least:
+                found.append((first, after))
+            first, possible = place, 0
+        word, after = tokens[place], place + 1
         digits = _DIGITS_MAX.get(word)
-        if digits is None:
-            if word.isdecimal():
-                digits = len(word)
-            else:
-                if possible >= least:
-                    found.append((first, place))
-                possible = 0
-                continue
-        if not possible:
-            first = place
-        possible += digits
+        possible += len(word) if digits is None else digits
     if possible >= least:
-        found.append((first, len(tokens)))
+        found.append((first, after))
     return found
 
 
