@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import uvloop
 
-from voice_agent.app_settings import call_settings
+from voice_agent.app.settings import call_settings
 from voice_agent.audio.frames import pcm_of
 from voice_agent.call.services import CallServices
 from voice_agent.cli.serve import serve

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
+import psutil
+
 READY_WITHIN_S = 120.0  # a first start builds the knowledge base; a busy machine may take its time
 _STOP_WITHIN_S = 45.0
 
@@ -55,7 +57,7 @@ def running_server(
 
     ``settings`` are environment variables on top of the defaults; the developer's own settings and .env stay out.
     ``program`` is another command that serves on PORT. Raises ``RuntimeError`` with the end of the log where the server
-    does not become ready or does not stop.
+    does not become ready, does not stop or leaves a process behind.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state_dir, log_path, port = folder / "state", folder / "server.log", _free_port()
@@ -109,7 +111,9 @@ def _wait_until_ready(server: RunningServer, process: subprocess.Popen[bytes]) -
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
+    helpers: list[psutil.Process] = []
     if process.poll() is None:
+        helpers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
     try:
         process.wait(_STOP_WITHIN_S)
@@ -117,6 +121,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
         raise RuntimeError(f"the server had to be killed: SIGTERM did not end it in {_STOP_WITHIN_S:g} s") from None
+    _, left = psutil.wait_procs(helpers, timeout=10)
+    if left:
+        raise RuntimeError(f"the server left processes behind: {[each.cmdline() for each in left]}")
 
 
 def _tail(path: Path, lines: int = 30) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from voice_agent.clock import LoopClock
 from voice_agent.demo_backend.database import SQLITE_FILE, open_shop_database
@@ -19,6 +20,18 @@ from voice_agent.demo_backend.server import RunningShop, running_shop
 
 TOKEN = "a-token-of-the-shop"  # not a real one
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ELM = {"street": "12 Elm Street", "city": "Salem", "region": "OR", "postal_code": "97301"}
+
+#: One call of each of the shop's tools that works for Dana, in an order in which all of them work.
+TOOL_EXAMPLES: dict[str, dict[str, Any]] = {
+    "order_status": {"order_id": "83102"},
+    "list_orders": {"state": "open"},
+    "delivery_estimate": {"order_id": "83102"},
+    "start_return": {"order_id": "83117", "condition": "unused", "items": [{"name": "ceramic mug", "quantity": 2}]},
+    "update_address": {"order_id": "83240", **ELM},
+    "cancel_order": {"order_id": "83240", "reason": "found it cheaper"},
+    "callback_request": {"topic": "an invoice", "preferred": "evening"},
+}
 
 
 class WallClock(LoopClock):

@@ -18,7 +18,7 @@ from load.providers import (
     Synthesizer,
     lookup_tool,
 )
-from voice_agent.app_settings import call_settings
+from voice_agent.app.settings import call_settings
 from voice_agent.call.services import CallServices
 from voice_agent.clock import LoopClock
 from voice_agent.config import Settings

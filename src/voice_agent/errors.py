@@ -48,15 +48,23 @@ class ProviderFault(StrEnum):
 
 class ProviderError(VoiceAgentError):
     """A provider failed. ``retryable`` is true where the same request may work with the same provider a little later;
-    ``retry_after_s`` is when, in seconds, where the provider says so."""
+    ``retry_after_s`` is when, in seconds, where the provider says so. ``undone``: the request changed nothing for certain,
+    since it was never sent, or was turned away."""
 
     def __init__(
-        self, message: str, *, category: ProviderFault, retryable: bool = True, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        category: ProviderFault,
+        retryable: bool = True,
+        retry_after_s: float | None = None,
+        undone: bool = False,
     ) -> None:
         super().__init__(message)
         self.category = category
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.undone = undone
 
 
 class StoreError(VoiceAgentError):
@@ -68,7 +76,12 @@ class CallError(VoiceAgentError):
 
 
 class ToolError(VoiceAgentError):
-    """A tool could not do its work; the caller hears the tool's fallback text."""
+    """A tool could not do its work; the caller hears the tool's fallback text. ``undone``: it changed nothing for
+    certain."""
+
+    def __init__(self, message: str, *, undone: bool = False) -> None:
+        super().__init__(message)
+        self.undone = undone
 
 
 class BugError(VoiceAgentError):

@@ -40,6 +40,12 @@ class ToolStatus(StrEnum):
 # The ``reason`` of a denied call that waits for the caller's agreement.
 CONFIRMATION_REQUIRED = "confirmation_required"
 
+# The ``reason`` of a failed call that may have changed what it was to change.
+OUTCOME_UNKNOWN = "outcome_unknown"
+
+# The ``reason`` of a failed call that only reads and was given up because the call was over: no fault of the tool.
+CALL_ENDED = "call_ended"
+
 
 @dataclass(frozen=True, slots=True)
 class ToolScope:

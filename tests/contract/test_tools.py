@@ -1,6 +1,7 @@
-"""What holds for every built-in tool, run through the real router on the demo database and the shipped documents.
+"""What holds for every built-in tool, run through the real router on the demo callers and the demo shop behind HTTP.
 
-A new built-in tool joins by one line in ``built_in_tools`` and one example call in ``EXAMPLES``.
+A new built-in tool joins by one line in ``built_in_tools`` and one example call in ``EXAMPLES``; one of the shop's by an
+example in ``tests/shops.py``.
 """
 
 from __future__ import annotations
@@ -11,41 +12,49 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import SecretStr
+from tests.shops import NOON, TOKEN, TOOL_EXAMPLES, open_shop
 
 from voice_agent.clock import LoopClock
 from voice_agent.config import IdentitySettings, ShopSettings, StoreSettings, ToolSettings
 from voice_agent.errors import StoreError
-from voice_agent.models import CallId, KnowledgeAnswer, Passage, SecretOutcome, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import (
+    OUTCOME_UNKNOWN,
+    CallId,
+    KnowledgeAnswer,
+    Passage,
+    SecretOutcome,
+    ToolCall,
+    ToolResult,
+    ToolStatus,
+)
 from voice_agent.providers.web import WebClient
 from voice_agent.store.callers import CallerDirectory
 from voice_agent.store.database import open_database
 from voice_agent.store.demo import seed_demo
-from voice_agent.store.orders import DatabaseOrders
-from voice_agent.store.records import Order
+from voice_agent.store.records import Order, OrderStatus
 from voice_agent.tools.backend_client import ShopClient
 from voice_agent.tools.base import IdentityLevel, Tool, ToolContext
 from voice_agent.tools.end_call import end_call_tool
 from voice_agent.tools.knowledge import KnowledgeSearch, knowledge_tool
-from voice_agent.tools.orders import OrderClient, order_status_tool
+from voice_agent.tools.orders import order_status_tool
 from voice_agent.tools.registry import ToolRegistry, argument_names
 from voice_agent.tools.router import ToolRouter
 from voice_agent.tools.shop import shop_tools
 from voice_agent.tools.transfer import transfer_tool
 from voice_agent.tools.verify_pin import GuardedPinVerifier, PinVerifier, verify_pin_tool
 
-TODAY = datetime.now(UTC).date()
+TODAY = NOON.date()
 DANA = ToolContext(CallId("call-1"), "+15550100", verified=True, locale="en-US")
 SETTINGS = ToolSettings.model_construct(cb_failure_threshold=3, cb_recovery_s=30)
 
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "order_status": {"order_id": "83102"},
+    **TOOL_EXAMPLES,
     "knowledge_base": {"query": "What is your return policy?"},
     "verify_pin": {"pin": "4271"},
     "transfer_to_human": {"reason": "wants a person"},
@@ -84,8 +93,8 @@ class Broken:
         raise StoreError("the backend is down")
 
 
-def built_in_tools(orders: OrderClient, knowledge: KnowledgeSearch, pins: PinVerifier) -> tuple[Tool, ...]:
-    return order_status_tool(orders), knowledge_tool(knowledge), verify_pin_tool(pins), transfer_tool(), end_call_tool()
+def built_in_tools(shop: tuple[Tool, ...], knowledge: KnowledgeSearch, pins: PinVerifier) -> tuple[Tool, ...]:
+    return (*shop, knowledge_tool(knowledge), verify_pin_tool(pins), transfer_tool(), end_call_tool())
 
 
 @dataclass
@@ -97,7 +106,7 @@ class Kit:
         self, name: str, arguments: dict[str, Any] | None = None, context: ToolContext = DANA, *, by_model: bool = True
     ) -> ToolResult:
         text = json.dumps(EXAMPLES[name] if arguments is None else arguments)
-        return await self.router.run(ToolCall("t1", name, text), context, by_model=by_model)
+        return await self.router.run(ToolCall("t1", name, text), context, by_model=by_model, confirmed=True)
 
 
 @pytest.fixture
@@ -105,12 +114,15 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
     async with AsyncExitStack() as stack:
         store = StoreSettings.model_construct(database_url=SecretStr(""))
         database = await stack.enter_async_context(open_database(store, tmp_path))
-        await seed_demo(database, TODAY)
+        await seed_demo(database)
         identity = IdentitySettings.model_construct(pin_digits=4, pin_max_attempts=3, pin_lockout_s=900)
         callers = CallerDirectory(database, identity, LoopClock())
         stack.callback(callers.close)
-        tools = built_in_tools(DatabaseOrders(database), OneAnswer(), callers)
-        yield kit_of(tools)
+        shop = await stack.enter_async_context(open_shop(tmp_path))
+        web = WebClient()
+        stack.push_async_callback(web.aclose)
+        reached = ShopSettings.model_construct(api_url=shop.url, api_token=SecretStr(TOKEN), api_timeout_ms=1500)
+        yield kit_of(built_in_tools(shop_tools(ShopClient(web, reached)), OneAnswer(), callers))
 
 
 def kit_of(tools: tuple[Tool, ...]) -> Kit:
@@ -154,10 +166,7 @@ async def test_unknown_arguments_are_invalid(kit: Kit, name: str) -> None:
 
 def test_no_argument_of_any_tool_can_say_who_is_asking(kit: Kit) -> None:
     """Whatever it is called: the caller comes from the call, so that no argument can look up another one."""
-    settings = ShopSettings.model_construct(api_url="http://127.0.0.1:1", api_token=SecretStr("t"), api_timeout_ms=100)
-    tools = {**kit.tools, **{tool.name: tool for tool in shop_tools(ShopClient(WebClient(), settings))}}
-    assert {"cancel_order", "update_address", "callback_request", "verify_pin"} <= set(tools)
-    for tool in tools.values():
+    for tool in kit.tools.values():
         assert tool.parameters["additionalProperties"] is False
         for name in argument_names(tool.parameters):
             assert not re.search("caller|customer|client|user|account|owner|verified|identity|phone", name.lower()), (
@@ -170,7 +179,7 @@ async def test_what_needs_identity_is_refused_without_it(kit: Kit, name: str) ->
     result = await kit.run(name, context=replace(DANA, verified=False), by_model=False)
     needs_identity = kit.tools[name].identity is IdentityLevel.VERIFIED
     assert (result.reason == "identity_required") == needs_identity
-    assert needs_identity == (name == "order_status")
+    assert needs_identity == (name in set(TOOL_EXAMPLES) - {"callback_request"})
 
 
 @every_tool
@@ -183,12 +192,14 @@ async def test_only_verify_pin_is_out_of_the_models_reach(kit: Kit, name: str) -
 @pytest.mark.parametrize("name", ["order_status", "knowledge_base", "verify_pin"])
 async def test_a_broken_backend_gives_the_spoken_fallback(name: str, hangs: bool) -> None:
     broken = Broken(hangs=hangs)
-    tools = built_in_tools(broken, broken, broken)
+    tools = built_in_tools((order_status_tool(broken),), broken, broken)
     if hangs:
         tools = tuple(replace(tool, timeout_s=0.05) for tool in tools)
     kit = kit_of(tools)
     result = await kit.run(name, by_model=False)
-    assert (result.status, result.reason) == (ToolStatus.FAILED, "timeout" if hangs else "error")
+    read_reason = "timeout" if hangs else "error"
+    reason = read_reason if kit.tools[name].read_only else OUTCOME_UNKNOWN
+    assert (result.status, result.reason) == (ToolStatus.FAILED, reason)
     assert result.spoken == kit.tools[name].fallback
 
 
@@ -242,21 +253,15 @@ async def test_a_nonsense_order_number_is_simply_not_found(kit: Kit) -> None:
 
 
 async def test_at_most_five_orders_are_told_and_the_rest_counted() -> None:
-    order = (await _orders_of_dana())[0]
+    order = Order("83102", DANA.caller_id, OrderStatus.SHIPPED, TODAY, (), total_cents=100, currency="USD")
 
     class Many(Broken):
         async def orders_of(self, caller_id: str) -> tuple[Order, ...]:
             return (order,) * 12
 
     many = Many(hangs=False)
-    result = await kit_of(built_in_tools(many, many, many)).run("order_status", {})
+    result = await kit_of(built_in_tools((order_status_tool(many),), many, many)).run("order_status", {})
     assert (len(result.data["orders"]), result.data["more"]) == (5, 7)
-
-
-async def _orders_of_dana() -> tuple[Order, ...]:
-    from voice_agent.store.demo import demo_shop
-
-    return tuple(order for order in demo_shop(TODAY).orders if order.caller_id == DANA.caller_id)
 
 
 async def test_knowledge_base_tells_evidence_and_confidence(kit: Kit) -> None:

@@ -55,7 +55,8 @@ def running(folder: Path, *arguments: str, **settings: str) -> Iterator[tuple[di
     finally:
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=30)
-    assert (process.returncode, rest) == (0, "")
+    assert process.returncode == 0
+    assert [line for line in rest.splitlines() if "the shop was asked" not in line] == []
 
 
 def settings_of(pasted: dict[str, str], token: str = "") -> ShopSettings:

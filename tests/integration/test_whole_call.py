@@ -85,6 +85,12 @@ def test_the_right_order_is_told_after_the_pin_without_asking_again(whole_call: 
     assert re.search(r"transit|on (its|the) way", whole_call.heard["pin"].lower()), whole_call.heard
 
 
+def test_the_order_was_asked_for_over_http(whole_call: WholeCall, server: RunningServer) -> None:
+    """Whoever called meanwhile or before: nobody's order is known otherwise."""
+    asked = re.findall(r"the shop was asked .*operation=(\w+) status=(\d+)", server.log_path.read_text())
+    assert ("get_order", "200") in asked
+
+
 def test_the_policy_is_answered_from_the_knowledge_base_until_interrupted(whole_call: WholeCall) -> None:
     assert ("knowledge_base", "ok") in whole_call.tools
     interrupted = [f.data for f in whole_call.frames if f.type == "agent_heard" and f.data["interrupted"]]

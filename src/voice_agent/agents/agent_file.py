@@ -14,8 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from voice_agent.conversation.agent import AgentLimits, AgentProfile
 from voice_agent.conversation.agent_rules import ADJUSTABLE, AgentRules, HandoverRule, Phrase, PolicyChange
-from voice_agent.conversation.agent_rules import language_of as language
-from voice_agent.conversation.locales import LOCALES, Prompts, resolve_locale
+from voice_agent.conversation.locales import LANGUAGES, LOCALES, Prompts, resolve_locale
 from voice_agent.models import Meaning, PolicyAction, PolicyReason, ToolScope, TransferTarget
 from voice_agent.providers.data_file import Entry, load_data_file
 
@@ -25,7 +24,6 @@ ALWAYS = frozenset({"transfer_to_human", "end_call"})
 """Tools that no agent can be without."""
 KNOWLEDGE_TOOL = "knowledge_base"
 
-_LANGUAGES = frozenset(language(tag) for tag in LOCALES)
 _FIELD = re.compile(r"\{(\w*)\}")
 # What can be dialled: a SIP or telephone address (RFC 3261 §19.1, RFC 3966).
 _ADDRESS = r"^(sips?:[^\s@]+@[^\s@]+|tel:\+?[0-9().*#-]{2,32})$"
@@ -39,8 +37,8 @@ def _known_locale(tag: str) -> str:
 
 
 def _language_or_tag(name: str) -> str:
-    if name not in LOCALES and name not in _LANGUAGES:
-        known = ", ".join((*sorted(_LANGUAGES), *LOCALES))
+    if name not in LOCALES and name not in LANGUAGES:
+        known = ", ".join((*LANGUAGES, *LOCALES))
         raise ValueError(f"{name!r} is neither a language nor a locale; known: {known}")
     return name
 

@@ -2,6 +2,9 @@
 
 Rounds: the model is asked; its text is cut into segments as it comes; the tools it asks for run side by side; their
 results go back for the next round, until a round asks for none. The number of rounds is bounded.
+
+A tool that fails is spoken for in words of its own, never in a model's: after them the answer is over, unless there are
+results of other tools, which the model puts into words.
 """
 
 from __future__ import annotations
@@ -108,6 +111,11 @@ class DialogueManager:
         spoken = asked_again = False
         if command.confirmed is not None:
             results = await self._run_tools(command.reply_id, [command.confirmed], confirmed=True)
+            for excuse in self._excuses(results):
+                spoken = True
+                yield excuse
+            if spoken:
+                return
             messages += _exchange("", [command.confirmed], results)
         for number in range(1, rounds_at_most + 1):
             request = LlmRequest(
@@ -145,6 +153,12 @@ class DialogueManager:
                 return
             results = await self._run_tools(command.reply_id, written.calls)
             if any(_changes_course(result) for result in results):
+                return
+            excuses = self._excuses(results)
+            for excuse in excuses:
+                spoken = True
+                yield excuse
+            if excuses and _all_failed(results):
                 return
             messages += _exchange(written.text, written.calls, results)
 
@@ -223,6 +237,13 @@ class DialogueManager:
                     log.exception("a tool's summary failed", tool=result.name)
         return [summary for summary in found if summary]
 
+    def _excuses(self, results: list[ToolResult]) -> list[str]:
+        """What is said of the tools that failed."""
+        excuses = list(dict.fromkeys(r.spoken for r in results if r.status is ToolStatus.FAILED and r.spoken))
+        if excuses and _all_failed(results) and not any(result.name in _CALL_TOOLS for result in results):
+            excuses.append(self._prompts.offer_colleague)
+        return excuses
+
     def _is_public(self, tool_name: str) -> bool:
         """What anyone may read is no personal data: the shop's own e-mail address must be spoken as it is."""
         tool = self._services.tools.find(tool_name)
@@ -241,6 +262,10 @@ def _exchange(text: str, calls: list[ToolCall], results: list[ToolResult]) -> li
     """What a model asked for and got, as messages."""
     asked = Message(Role.AGENT, text, tool_calls=tuple(calls))
     return [asked, *(Message(Role.TOOL, "", tool_result=result) for result in results)]
+
+
+def _all_failed(results: list[ToolResult]) -> bool:
+    return all(result.status is ToolStatus.FAILED for result in results)
 
 
 def _changes_course(result: ToolResult) -> bool:

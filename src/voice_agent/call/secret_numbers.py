@@ -58,31 +58,22 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """``secret_digits``, ``order_digits``: what the secret that is due and an order number have; ``lengths`` are those of
-    all secrets. ``known`` are the secrets that proved right. ``asked``: what the agent's question was; to it, digits that
-    nothing is said of are the answer.
+    """``secret_digits``, ``order_digits``: what a PIN and an order number have; ``code_lengths``: what a code of a second
+    factor may have. ``known`` are the secrets that proved right. ``asked``: what the agent's question was; to it, digits
+    that nothing is said of are the answer.
     """
 
     secret_digits: int
-    lengths: frozenset[int]
     order_digits: int
     unverified: bool
     partial: bool
     asked: OpenQuestion = OpenQuestion.NONE
     known: frozenset[str] = field(default=frozenset(), repr=False)
+    code_lengths: frozenset[int] = frozenset()
 
-    def could_be_secret(self, digits: str) -> bool:
-        """Whether these could be a whole secret: one of an unknown caller's, or a known one."""
-        return digits in self.known or (self.unverified and len(digits) in self.lengths)
-
-    def longest(self, digits: str) -> int:
-        """How long a secret that ends or begins with ``digits`` may be: a whole order number belongs to none that is not
-        due."""
-        return self.secret_digits if len(digits) == self.order_digits else max(self.lengths)
-
-    def holds_known(self, digits: str) -> bool:
-        """A known secret with one digit more: "the right one, and eight two …" is heard as one run."""
-        return any(secret in digits and len(digits) - len(secret) <= 1 for secret in self.known)
+    @property
+    def secret_lengths(self) -> frozenset[int]:
+        return self.code_lengths | {self.secret_digits}
 
 
 def without_secret_numbers(text: str, begun: Begun | None, situation: Situation) -> tuple[str, Begun | None]:
@@ -113,7 +104,7 @@ def _judge(
         return PLACEHOLDER, None
     if _ORDER_BEFORE.search(text[: run.start]):
         return None, None
-    if situation.holds_known(digits):
+    if _holds_known(digits, situation):
         return PLACEHOLDER, None
     label = label_before(text, run.start) or label_after(text, run.end)
     if label is None and len(digits) in _CVV_DIGITS and _ON_THE_BACK.match(text, run.end):
@@ -128,7 +119,7 @@ def _judge(
         joined = chain.digits + digits if continued else digits
     number = Begun(label, joined)
     called_so = label is not None and (named or (chain is not None and chain.label is not None))
-    if situation.could_be_secret(digits) and not called_so:
+    if situation.unverified and len(digits) in situation.secret_lengths and not called_so:
         return PLACEHOLDER, number
     if label in _SECRET_LABELS and (label is not Label.CARD or len(digits) >= _least_of_card(joined, situation)):
         return (_PLACEHOLDERS[label] if continued or len(digits) < _MASKED_DIGITS else None), number
@@ -148,7 +139,9 @@ def _continued(chain: Begun, digits: str, situation: Situation, *, alone: bool) 
     is_card = len(joined) in _CARD_DIGITS and passes_luhn(joined)
     may_be_order = len(digits) == situation.order_digits and not is_card
     if chain.label is Label.PIN:
-        fits = len(joined) <= situation.longest(digits)
+        # A whole order number goes on with the PIN at most, with no code that is not due.
+        order = len(digits) == situation.order_digits
+        fits = len(joined) <= (situation.secret_digits if order else max(situation.secret_lengths))
         return fits, Label.PIN if fits else None
     if chain.label is Label.CVV:
         fits = len(joined) < _CVV_DIGITS.stop
@@ -168,11 +161,11 @@ def _continued(chain: Begun, digits: str, situation: Situation, *, alone: bool) 
 
 def _is_pin_in_pieces(joined: str, situation: Situation) -> bool:
     """A digit may be missing: "for five" - "nine one"."""
-    if any(len(secret) - 1 <= len(joined) and joined in secret for secret in situation.known):
+    most = situation.secret_digits
+    if most - 1 <= len(joined) and any(joined in secret for secret in situation.known):
         return True
     number_asked = situation.asked in (OpenQuestion.ORDER_NUMBER, OpenQuestion.PHONE)
-    lacks_one = len(joined) == situation.secret_digits - 1 and not number_asked
-    return situation.unverified and (len(joined) in situation.lengths or lacks_one)
+    return situation.unverified and (most if number_asked else most - 1) <= len(joined) <= most
 
 
 def _may_become_secret(digits: str, situation: Situation) -> bool:
@@ -180,7 +173,7 @@ def _may_become_secret(digits: str, situation: Situation) -> bool:
     if len(digits) < _BEGUN_MIN:
         return False
     begins_known = any(secret.startswith(digits) for secret in situation.known)
-    begins_pin = situation.unverified and len(digits) < situation.longest(digits)
+    begins_pin = situation.unverified and len(digits) < situation.secret_digits
     return begins_known or begins_pin or situation.order_digits < len(digits) < _MASKED_DIGITS
 
 
@@ -200,25 +193,28 @@ def _runs(text: str, begun: Begun | None, situation: Situation) -> Iterator[Loca
     if not sure:
         return
     secret_begun = begun is not None and begun.label in _SECRET_LABELS
-    wider: list[LocatedRun] = []
-    for run in _lenient_runs(text, situation):
-        if not _overlaps(run, wider) and not any(one.start <= run.start and run.end <= one.end for one in sure):
-            goes_on = secret_begun and _only(text[: run.start], _BEFORE_DIGITS)
-            if situation.could_be_secret(run.digits) or goes_on or label_before(text, run.start) is Label.PIN:
-                wider.append(run)
-    kept = [one for one in sure if not _overlaps(one, wider)]
+    wider = [
+        run
+        for run in located_runs(text, lenient=True, length=situation.secret_digits)
+        if not any(one.start <= run.start and run.end <= one.end for one in sure)
+        and (
+            _makes_pin(run, situation)
+            or (secret_begun and _only(text[: run.start], _BEFORE_DIGITS))
+            or label_before(text, run.start) is Label.PIN
+        )
+    ]
+    kept = [one for one in sure if not any(run.start < one.end and one.start < run.end for run in wider)]
     yield from sorted((*kept, *wider), key=lambda run: run.start)
 
 
-def _lenient_runs(text: str, situation: Situation) -> Iterator[LocatedRun]:
-    """As they are read for each length that a secret may have, the one that is due first."""
-    yield from located_runs(text, lenient=True, length=situation.secret_digits)
-    for length in sorted(situation.lengths - {situation.secret_digits}):
-        yield from located_runs(text, lenient=True, length=length)
+def _makes_pin(run: LocatedRun, situation: Situation) -> bool:
+    whole = len(run.digits) == situation.secret_digits
+    return whole and (situation.unverified or run.digits in situation.known)
 
 
-def _overlaps(run: LocatedRun, others: Iterable[LocatedRun]) -> bool:
-    return any(other.start < run.end and run.start < other.end for other in others)
+def _holds_known(digits: str, situation: Situation) -> bool:
+    """A known secret with one digit more: "the right one, and eight two …" is heard as one run."""
+    return any(secret in digits and len(digits) - len(secret) <= 1 for secret in situation.known)
 
 
 def _only(text: str, words: Iterable[str]) -> bool:

@@ -11,18 +11,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 import structlog
 
 from voice_agent.audio.echo import EchoMeter
-from voice_agent.call.dialogue_manager import DialogueManager
+from voice_agent.call.current_reply import CurrentReply
 from voice_agent.call.door import Door
 from voice_agent.call.identity import IdentityChecks
 from voice_agent.call.listening import Listening
 from voice_agent.call.playout import Playout
-from voice_agent.call.reply import ReplyRunner
 from voice_agent.call.services import CallServices
 from voice_agent.call.tool_journal import ToolJournal
 from voice_agent.call.vault import SecretVault
@@ -67,13 +65,12 @@ from voice_agent.conversation.events import (
     TransferFinished,
     TurnUnderstood,
 )
-from voice_agent.conversation.grounding import EvidenceBook
 from voice_agent.conversation.locales import LocaleProfile
 from voice_agent.conversation.machine import CallMachine
 from voice_agent.conversation.states import CallState
 from voice_agent.errors import ProviderError, ProviderFault
-from voice_agent.models import CallId, Message, ReplyId
-from voice_agent.observability.event_log import EventLog, mask_entry
+from voice_agent.models import CallId, ReplyId
+from voice_agent.observability.event_log import EntryT, EventLog, mask_entry
 from voice_agent.observability.pii import Masker
 from voice_agent.observability.record import RecordSink
 from voice_agent.providers.asr.base import Final, Partial
@@ -85,8 +82,6 @@ INBOX_EVENTS = 1000
 HAND_OVER_LIMIT_S = 2.0
 
 _NO_AGENT_FILE = AgentProfile()
-
-EventT = TypeVar("EventT", bound=Event)
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +102,6 @@ class CallSession:
     ) -> None:
         self._services = services
         self._agent = agent
-        self._door = door
         self._call_id = call_id
         self._caller_id = caller_id
         self._requested_locale = locale
@@ -153,17 +147,23 @@ class CallSession:
         self._journal = ToolJournal(
             services.tools, services.router, self._post_tool, self._start, self._masker.reveal_all
         )
+        self._reply = CurrentReply(
+            services,
+            door,
+            self._playout,
+            self._journal,
+            self.post,
+            self._start,
+            locale=self._locale,
+            mask=self._masked,
+            reveal=self._masker.reveal_all,
+        )
         self._started_at = services.clock.now()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0  # call seconds
         self._rung = False  # a TimerFired is in the inbox
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reply_task: asyncio.Task[None] | None = None
-        self._reply_id: ReplyId | None = None  # whose the task is
-        self._runner: ReplyRunner | None = None
-        self._turn_certain = asyncio.Event()
-        self._evidence = EvidenceBook()
         self._understand_task: asyncio.Task[None] | None = None
         self._hand_over_task: asyncio.Task[None] | None = None
         self._overflowed = False
@@ -314,19 +314,17 @@ class CallSession:
                     self._understand_task.cancel()
                 self._understand_task = self._start(self._understand(command), "understand")
             case Say() | StartReply():
-                self._reply(command)
+                self._reply.begin(command, self._machine.messages(), self._tool_context())
             case Fill():
-                if self._runner is not None:
-                    self._runner.fill(command.reply_id, command.text)
+                self._reply.fill(command.reply_id, command.text)
             case PausePlayout():
                 self._playout.pause(command.reply_id)
             case ReleaseReply():
-                self._turn_certain.set()
-                self._playout.unpause(command.reply_id)
+                self._reply.release(command.reply_id)
             case ResumePlayout():
                 self._playout.unpause(command.reply_id, rewind_s=command.rewind_s)
             case StopForBargeIn() | CancelReply():
-                self._stop_reply(command.reply_id)
+                self._reply.stop(command.reply_id)
             case CheckSecret():
                 self._start(self._prove(self._identity.pin(command.digits)), "check-secret")
             case CheckCode():
@@ -349,59 +347,19 @@ class CallSession:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _reply(self, command: Say | StartReply) -> None:
-        if self._reply_task is not None:
-            self._reply_task.cancel()
-        draft = isinstance(command, StartReply) and command.draft
-        self._turn_certain = asyncio.Event()
-        if not draft:
-            self._turn_certain.set()
-        context = ToolContext(
+    def _tool_context(self) -> ToolContext:
+        return ToolContext(
             self._call_id,
             self._caller_id,
             self._machine.verified,
             self._locale.tag,
             tools=self._agent.tools,
             knowledge=self._agent.knowledge,
+            prompts=self._locale.prompts,
         )
-        dialogue = DialogueManager(
-            self._services,
-            context,
-            self._journal,
-            self._post_masked,
-            locale=self._locale,
-            mask=self._masked,
-            certain=self._turn_certain,
-            evidence=self._evidence,
-        )
-        runner = self._runner = ReplyRunner(
-            self._services,
-            dialogue,
-            self._playout,
-            self._post_masked,
-            locale=self._locale,
-            reveal=self._masker.reveal_all,
-        )
-        history: tuple[Message, ...] = self._machine.messages()
-        self._playout.begin(command.reply_id, held=draft)
-        self._reply_id = command.reply_id
-        self._reply_task = self._start(runner.run(command, history), f"reply-{command.reply_id}")
 
-    def _stop_reply(self, reply_id: ReplyId) -> None:
-        sent = self._playout.has_sent(reply_id)
-        self._playout.cancel(reply_id)
-        if self._reply_task is not None and reply_id == self._reply_id:
-            self._reply_task.cancel()
-            self._reply_task = None
-        if sent:
-            with suppress(ConnectionError):  # the playout reports a lost connection
-                self._door.clear(reply_id)
-
-    def _post_masked(self, event: EventT) -> None:
-        self.post(self._masked(event))
-
-    def _masked(self, event: EventT) -> EventT:
-        return mask_entry(event, self._masker.mask)
+    def _masked(self, entry: EntryT) -> EntryT:
+        return mask_entry(entry, self._masker.mask)
 
     def _mask_heard(self, text: str) -> str:
         return self._masker.mask(text, draft=self._hears_draft)
@@ -442,7 +400,7 @@ class CallSession:
             self.post(TurnUnderstood(command.turn_id, meanings, command.request))
 
     async def _prove(self, check: Coroutine[Any, Any, SecretChecked | SecondFactorAsked | CodeChecked]) -> None:
-        self._post_masked(await check)
+        self.post(self._masked(await check))
 
     async def _hand_over(self, command: Escalate) -> None:
         try:

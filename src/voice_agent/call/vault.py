@@ -25,8 +25,8 @@ _PHONE_DIGITS_MAX = 15  # ITU-T E.164
 class SecretVault:
     """One call's vault. Its repr shows no digits. ``mask`` replaces personal data in a text with placeholders.
 
-    ``secret_digits`` is the length of the secret that is collected first; ``code_lengths`` are those of further ones;
-    ``order_digits`` is that of an order number.
+    ``secret_digits`` is the length of the PIN, which is collected first; ``code_lengths`` are those of further secrets,
+    ``order_digits`` that of an order number.
     """
 
     def __init__(
@@ -38,7 +38,8 @@ class SecretVault:
         code_lengths: frozenset[int] = frozenset(),
     ) -> None:
         self._expected = secret_digits
-        self._lengths = code_lengths | {secret_digits}
+        self._pin_digits = secret_digits
+        self._code_lengths = code_lengths
         self._order_digits = order_digits
         self._mask = mask
         self._parts: dict[UtteranceId | str, str] = {}  # in the order they came
@@ -74,7 +75,7 @@ class SecretVault:
             heard, digits = self._collect(utterance_id, text)
             return ("" if partial and not digits and len(heard.split()) < _CLEAR_WORDS else heard), digits
         situation = Situation(
-            self._expected, self._lengths, self._order_digits, unverified, partial, asked, self._known
+            self._pin_digits, self._order_digits, unverified, partial, asked, self._known, self._code_lengths
         )
         safe, self._left = without_secret_numbers(text, self._begun, situation)
         return self._mask(normalise_heard(safe)), 0
@@ -110,7 +111,7 @@ class SecretVault:
             self._keyed = ""
         self._keyed, self._keyed_at = self._keyed + key, now
         most = self._order_digits if asked is OpenQuestion.ORDER_NUMBER else _PHONE_DIGITS_MAX
-        return len(self._keyed) <= most and not any(self._keyed.endswith(secret) for secret in self._known)
+        return len(self._keyed) <= most and not self._keyed.endswith(tuple(self._known))
 
     def secret(self) -> str:
         """The digits collected: the newest complete part, else everything in the order it came."""

@@ -129,7 +129,7 @@ def _configured() -> Path | None:
 
 
 def _book() -> AgentBook:
-    from voice_agent.app import agents_of
+    from voice_agent.app.stores import agents_of
     from voice_agent.config import load_settings
 
     return agents_of(load_settings())

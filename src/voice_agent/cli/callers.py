@@ -1,7 +1,7 @@
 """``voice-agent callers``: who may prove their identity, with which PIN and which second factor.
 
 A PIN or a secret is typed at a prompt, or comes on standard input for scripts; it is never an argument, which other users
-of the machine and the shell's history could read.
+of the machine and the shell's history could read. Only the demo people's are shown.
 """
 
 from __future__ import annotations
@@ -34,6 +34,17 @@ def list_callers() -> None:
         locked = f"{row.locked_s / 60:.0f} min" if row.locked_s else ""
         factor = "totp" if row.has_totp else ""
         table.add_row(row.caller_id, row.name, row.locale, factor, str(row.failures or ""), locked)
+    Console().print(table)
+
+
+@callers_app.command()
+def demo() -> None:
+    """List the demo people with their PINs, which protect nothing. They are the demo shop's customers."""
+    from voice_agent.store.demo import demo_callers
+
+    table = Table("caller", "name", "locale", "lives in", "PIN")
+    for person in demo_callers():
+        table.add_row(person.caller_id, person.name, person.locale, person.country, person.pin)
     Console().print(table)
 
 
@@ -120,7 +131,7 @@ def _typed(prompt: str, *, twice: bool) -> str:
 
 
 def _with_admin(work: Callable[[CallerAdmin], Awaitable[T]]) -> T:
-    from voice_agent.app import open_caller_admin
+    from voice_agent.app.stores import open_caller_admin
     from voice_agent.config import load_settings
 
     async def run() -> T:

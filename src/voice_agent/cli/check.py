@@ -9,7 +9,7 @@ import socket
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,7 +169,7 @@ async def _second_factor(settings: Settings) -> str:
 async def _knowledge(settings: Settings) -> str:
     if not settings.knowledge.enabled:
         return "switched off (ENABLE_RAG)"
-    from voice_agent.app import open_knowledge_base
+    from voice_agent.app.stores import open_knowledge_base
 
     async with open_knowledge_base(settings) as knowledge:
         documents = await knowledge.documents()
@@ -180,6 +180,29 @@ async def _knowledge(settings: Settings) -> str:
         if not answer.passages:
             raise ConfigError(f"{len(documents)} documents are there, yet a search finds nothing: add them again.")
         return f"{len(documents)} documents, {passages} passages, searchable"
+
+
+async def _order_system(settings: Settings) -> str:
+    from voice_agent.cli.shop_keeper import order_system
+    from voice_agent.providers.web import WebClient, load_http
+    from voice_agent.tools.backend_client import ShopClient
+
+    quiet = settings.server.model_copy(update={"log_level": "ERROR"})
+    async with order_system(replace(settings, server=quiet)) as shop:
+        await shop.up()
+        reached = shop.settings.shop
+        if not reached.api_url:
+            return "none, so no tools on orders (set SHOP_API_URL and SHOP_API_TOKEN to have them)"
+        await asyncio.to_thread(load_http)
+        web = WebClient()
+        try:
+            begun_s = process_seconds()
+            await ShopClient(web, reached).warm()
+            took_ms = (process_seconds() - begun_s) * 1000
+        finally:
+            await web.aclose()
+    whose = reached.api_url if settings.shop.api_url else "the demo shop, which a server starts for itself"
+    return f"{whose}: answers, and accepts the token ({took_ms:.0f} ms)"
 
 
 async def _port(settings: Settings) -> str:
@@ -230,6 +253,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("database", _database),
     ("second factor", _second_factor),
     ("knowledge base", _knowledge),
+    ("order system", _order_system),
     ("port", _port),
     ("disk", _disk),
 )

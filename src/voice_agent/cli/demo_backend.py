@@ -14,6 +14,7 @@ from voice_agent.config import Settings, load_settings
 from voice_agent.demo_backend.faults import FaultBoard, parse_fault
 from voice_agent.demo_backend.server import RunningShop, running_shop
 from voice_agent.errors import ConfigError
+from voice_agent.observability.logging import configure_logging
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -30,7 +31,12 @@ class BackendPlan:
 
 def run_demo_backend(plan: BackendPlan) -> None:
     """Serves until interrupted. Raises ``ConfigError`` for what cannot be done."""
-    asyncio.run(_serve(plan, load_settings()))
+    settings = load_settings()
+    pipeline = configure_logging(settings.server.log_level, settings.server.log_format)
+    try:
+        asyncio.run(_serve(plan, settings))
+    finally:
+        pipeline.stop()
 
 
 async def _serve(plan: BackendPlan, settings: Settings) -> None:

@@ -195,7 +195,7 @@ def _threshold() -> float:
 
 def _with_knowledge(work: Callable[[KnowledgeBase], Awaitable[T]]) -> T:
     """Runs ``work`` on the configured knowledge base; an error of ours becomes one line and exit code 1."""
-    from voice_agent.app import open_knowledge_base
+    from voice_agent.app.stores import open_knowledge_base
     from voice_agent.config import load_settings
 
     async def run() -> T:

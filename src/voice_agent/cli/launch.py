@@ -82,5 +82,6 @@ def _announce(settings: Settings, url: str, seconds: float) -> None:
             "Try it as the demo caller [bold]+15550100[/], PIN [bold]4271[/]:",
             "  [italic]Where is my order eight three one oh two?[/]",
             '  voice-agent call --say "What is your return policy?"',
+            "  voice-agent callers demo   [dim]# 229 more people to be[/]",
         ]
     console.print(Panel("\n".join(lines), title="voice-agent", border_style="green", expand=False))

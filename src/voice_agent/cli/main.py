@@ -29,7 +29,9 @@ app = typer.Typer(
 )
 app.add_typer(agents_app, name="agent", help="Who takes calls: list, check and show agent files.")
 app.add_typer(bench_app, name="bench", help="Measure how well this installation behaves.")
-app.add_typer(callers_app, name="callers", help="Who may prove their identity: list, add, set-pin, unlock, remove.")
+app.add_typer(
+    callers_app, name="callers", help="Who may prove their identity: list, demo, add, set-pin, unlock, remove."
+)
 app.add_typer(kb_app, name="kb", help="The knowledge base: add documents, search, list.")
 
 
@@ -80,7 +82,7 @@ def replay(
 
 @app.command()
 def check() -> None:
-    """Try every configured provider, and check models, database, knowledge base, port and disk. Exit code 1 if any fails."""
+    """Try every provider; check models, database, knowledge base, order system, port and disk. Exit code 1 if any fails."""
     from voice_agent.cli.check import run_check
 
     raise typer.Exit(run_check())
@@ -123,9 +125,10 @@ def demo_backend(
         list[str] | None, typer.Option(help="Fail from the start: ENDPOINT=FAULT, as cancel_order=hang; repeatable.")
     ] = None,
 ) -> None:
-    """Start the demo shop's order system: orders, returns and callbacks of 230 callers, for the tools to ask over HTTP.
+    """Start the demo shop's order system by hand: orders, returns and callbacks of 230 callers, over HTTP.
 
-    Prints the settings to paste where voice-agent serves. Its data lies in SHOP_DATABASE_URL, or shop.db in STATE_DIR.
+    A server with demo data starts one for itself; this one can be made to fail. Prints the settings to paste where
+    voice-agent serves, then what is asked. Its data lies in SHOP_DATABASE_URL, or shop.db in STATE_DIR.
     """
     from voice_agent.cli.demo_backend import BackendPlan, run_demo_backend
 

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 
 from voice_agent import __version__
-from voice_agent.app import Platform, open_platform
+from voice_agent.app.platform import Platform, open_platform
 from voice_agent.call.services import CallServices
 from voice_agent.cli.address import base_url, bound
+from voice_agent.cli.shop_keeper import order_system
 from voice_agent.config import Settings, load_settings
 from voice_agent.gateway.busy import early_refusals
 from voice_agent.gateway.http import Register, create_http_app
@@ -28,8 +29,8 @@ async def local_server() -> AsyncIterator[str]:
     It logs warnings only, so that a command's own output stays readable. Raises ``ConfigError``.
     """
     settings = load_settings()
-    own = settings.server.model_copy(update={"host": "127.0.0.1", "port": 0})
-    pipeline = configure_logging("WARNING", settings.server.log_format)
+    own = settings.server.model_copy(update={"host": "127.0.0.1", "port": 0, "log_level": "WARNING"})
+    pipeline = configure_logging(own.log_level, own.log_format)
     ready: asyncio.Queue[str] = asyncio.Queue(1)
     stop = asyncio.Event()
     serving = asyncio.create_task(
@@ -64,7 +65,10 @@ async def serve(
     host = settings.server.host
     with bound(host, settings.server.port) as listener:
         port = listener.getsockname()[1]
-        async with open_platform(settings, services=services) as platform:
+        async with (
+            order_system(settings, needed=services is None) as shop,
+            open_platform(shop.settings, services=services, shop_up=shop.up) as platform,
+        ):
             server = PlatformServer(
                 platform,
                 platform.admission,

@@ -10,7 +10,8 @@ the next call to the one with most room, never to one that is full, dying or sti
 connection, none per frame.
 
 Rules:
-1. The first worker starts alone: it makes the database, the demo shop and the knowledge base. Then the others, at once.
+1. The first worker starts alone: it makes the database and the knowledge base, while the demo shop, one for all, starts
+   beside. Then the others, at once.
 2. A worker that dies, or says nothing for ``SILENCE_S``, is replaced, after a pause that grows while workers die young.
    One that cannot start before the server was ready ends the server, with its reason.
 3. SIGINT or SIGTERM drains all workers; the second one kills them. Whatever ends the parent ends the workers.
@@ -34,6 +35,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from voice_agent.cli.address import base_url, bound
+from voice_agent.cli.restart_pause import RestartPause
+from voice_agent.cli.shop_keeper import OrderSystem, order_system
 from voice_agent.cli.worker import FORCE_AFTER_DRAIN_S, WorkerPlace, run_worker
 from voice_agent.cli.worker_link import CallChanged, Failed, Gone, Link, Message, Ready, Stop, hand_over
 from voice_agent.config import Settings
@@ -47,9 +50,6 @@ if TYPE_CHECKING:
 
 # A worker's loop says something four times a second; one that is silent for so long will not come back.
 SILENCE_S = 30.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-# A worker that lived so long did not die of how it was started.
-LIVED_WELL_S = 60.0
 
 _BACKLOG = 2048
 _BATCH = 64  # connections accepted in one go
@@ -71,12 +71,13 @@ async def supervise(
         tempfile.TemporaryDirectory(prefix="voice-agent-", dir=_memory_folder()) as folder,
     ):
         url = base_url(host, listener.getsockname()[1])
-        supervisor = _Supervisor(settings, make_services, listener, Path(folder))
-        with supervisor.signals():
-            try:
-                await supervisor.run(lambda: on_ready(url))
-            except BaseExceptionGroup as group:
-                raise _first_of_ours(group) from None
+        async with order_system(settings, needed=make_services is None) as shop:
+            supervisor = _Supervisor(shop, make_services, listener, Path(folder))
+            with supervisor.signals():
+                try:
+                    await supervisor.run(lambda: on_ready(url))
+                except BaseExceptionGroup as group:
+                    raise _first_of_ours(group) from None
 
 
 def _memory_folder() -> str | None:
@@ -117,12 +118,14 @@ class _Worker:
 class _Supervisor:
     def __init__(
         self,
-        settings: Settings,
+        shop: OrderSystem,
         make_services: Callable[[Settings], CallServices] | None,
         listener: socket.socket,
         folder: Path,
     ) -> None:
-        self._settings = settings
+        self._shop = shop
+        self._shop_gate, self._its_shop_gate = socket.socketpair()
+        self._settings = settings = shop.settings
         self._make_services = make_services
         self._listener = listener
         self._folder = folder
@@ -145,9 +148,13 @@ class _Supervisor:
                 starting.cancel()
         finally:
             self._stop_listening()
+            self._shop_gate.close()
+            self._its_shop_gate.close()
 
     async def _start(self, group: asyncio.TaskGroup, on_ready: Callable[[], None]) -> None:
         group.create_task(self._keep(0), name="worker-0")
+        await self._shop.up()
+        self._shop_gate.close()  # every worker sees it, also those that are born later
         await self._slot_ready[0].wait()
         for slot in range(1, self._settings.server.workers):
             group.create_task(self._keep(slot), name=f"worker-{slot}")
@@ -187,7 +194,7 @@ class _Supervisor:
 
     async def _keep(self, slot: int) -> None:
         """Has a worker in this slot until the server ends."""
-        pause_s, lost_calls = FIRST_PAUSE_S, 0
+        pause, lost_calls = RestartPause(), 0
         while not self._stopping.is_set():
             born_s = self._loop.time()
             worker = await self._bear(slot, lost_calls)
@@ -202,13 +209,11 @@ class _Supervisor:
             code = worker.process.exitcode
             if not self._started:
                 raise ConfigError(worker.failure or f"worker {slot} ended while it started (exit code {code}).")
-            if self._loop.time() - born_s > LIVED_WELL_S:
-                pause_s = FIRST_PAUSE_S
+            pause_s = pause.after(self._loop.time() - born_s)
             _log.error("worker ended", slot=slot, code=code, why=worker.failure, lost_calls=lost_calls, pause_s=pause_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _bear(self, slot: int, lost_calls: int) -> _Worker:
         (link, its_link), (channel, its_channel), (lifeline, its_lifeline) = (socket.socketpair() for _ in range(3))
@@ -223,6 +228,7 @@ class _Supervisor:
             link=its_link,
             handed=its_channel,
             lifeline=its_lifeline,
+            shop_gate=self._its_shop_gate,
             metrics_folder=self._folder,
             began_s=self._began_s,
             lost_calls=lost_calls,

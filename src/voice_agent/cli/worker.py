@@ -49,8 +49,9 @@ _log = structlog.get_logger(__name__)
 class WorkerPlace:
     """What a worker is told at its birth. ``settings.server.max_calls`` is its own share.
 
-    ``link``, ``handed`` and ``lifeline`` are its ends of socket pairs: messages, connections, and one that only ever
-    closes. ``began_s`` is when the server started, ``lost_calls`` how many the last worker in this slot took with it.
+    ``link``, ``handed``, ``lifeline`` and ``shop_gate`` are its ends of socket pairs: messages, connections, and two that
+    only ever close, with the parent and once the order system can be asked. ``began_s`` is when the server started,
+    ``lost_calls`` how many the last worker in this slot took with it.
     """
 
     slot: int
@@ -59,6 +60,7 @@ class WorkerPlace:
     link: socket.socket
     handed: socket.socket
     lifeline: socket.socket
+    shop_gate: socket.socket
     metrics_folder: Path
     began_s: float
     lost_calls: int
@@ -100,11 +102,13 @@ async def _work(place: WorkerPlace) -> None:
 
 
 async def _serve(place: WorkerPlace, link: Link, stop: asyncio.Event) -> None:
-    from voice_agent.app import open_platform
+    from voice_agent.app.platform import open_platform
     from voice_agent.cli.serve import PlatformServer
 
     services = place.make_services(place.settings) if place.make_services is not None else None
-    async with open_platform(place.settings, services=services) as platform:
+    async with open_platform(
+        place.settings, services=services, shop_up=lambda: _gone_through(place.shop_gate)
+    ) as platform:
         platform.metrics.sessions.labels(CallOutcome.ERROR.value).inc(place.lost_calls)
         view = ServerView(platform.admission, LoopClock(), began_s=place.began_s)
         listening = asyncio.Event()
@@ -120,6 +124,12 @@ async def _serve(place: WorkerPlace, link: Link, stop: asyncio.Event) -> None:
             await server.serve(sockets=[])
             for helper in helpers:
                 helper.cancel()
+
+
+async def _gone_through(gate: socket.socket) -> None:
+    """Returns once the other end is closed."""
+    gate.setblocking(False)
+    await asyncio.get_running_loop().sock_recv(gate, 1)
 
 
 class _Reporter:

@@ -56,7 +56,7 @@ class Settings:
 
     @property
     def demo_data_wanted(self) -> bool:
-        """The demo shop goes into the embedded default database, never unasked into one that was configured."""
+        """Demo callers go into the embedded default database, never unasked into one that was configured."""
         if self.server.demo_data is not None:
             return self.server.demo_data
         return not self.store.database_url.get_secret_value()

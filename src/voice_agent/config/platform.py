@@ -116,16 +116,16 @@ class ToolSettings(SettingsGroup):
 
 
 class ShopSettings(SettingsGroup):
-    """The shop's order system that tools ask; ``voice-agent demo-backend`` is one."""
+    """The shop's order system that tools ask over HTTP."""
 
     api_url: str = Field(
         "",
         alias="SHOP_API_URL",
         pattern=r"^(https?://[^\s/?#@]+[^\s?#@]*)?$",
-        description="where it is, as http://127.0.0.1:9200; empty: orders from this program's own database",
+        description="its address, as https://shop.example/api; empty: the demo shop with demo data, else no order tools",
     )
     api_token: SecretStr = Field(
-        SecretStr(""), alias="SHOP_API_TOKEN", description="its bearer token, for those who ask and for demo-backend"
+        SecretStr(""), alias="SHOP_API_TOKEN", description="its bearer token; demo-backend takes it too"
     )
     api_timeout_ms: int = Field(
         1500,
@@ -135,7 +135,9 @@ class ShopSettings(SettingsGroup):
         le=30_000,
     )
     database_url: SecretStr = Field(
-        SecretStr(""), alias="SHOP_DATABASE_URL", description="demo-backend's own database; empty: shop.db in STATE_DIR"
+        SecretStr(""),
+        alias="SHOP_DATABASE_URL",
+        description="the demo shop's own database; empty: shop.db in STATE_DIR",
     )
 
 

@@ -41,9 +41,9 @@ class ServerSettings(SettingsGroup):
     drain_timeout_s: float = Field(
         30, alias="DRAIN_TIMEOUT_S", description="seconds that running calls get to end at a shutdown", ge=0
     )
-    state_dir: Path = Field(Path("var"), alias="STATE_DIR", description="database, knowledge base, event logs")
+    state_dir: Path = Field(Path("var"), alias="STATE_DIR", description="databases, knowledge base, event logs")
     demo_data: bool | None = Field(
-        None, alias="DEMO_DATA", description="seed the demo shop; empty: only while DATABASE_URL is empty"
+        None, alias="DEMO_DATA", description="demo callers, documents and shop; empty: only while DATABASE_URL is empty"
     )
     log_level: str = Field(
         "INFO", alias="LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR", pattern="^(DEBUG|INFO|WARNING|ERROR)$"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from voice_agent.conversation.locales import LocaleProfile, Prompts
+from voice_agent.conversation.locales import LocaleProfile, Prompts, language_of
 from voice_agent.models import Meaning, PolicyAction, PolicyReason, TransferTarget
 
 ADJUSTABLE: Mapping[Meaning, frozenset[PolicyAction]] = MappingProxyType(
@@ -85,10 +85,6 @@ class AgentRules:
         for_all = [rule for rule in self.handovers if not rule.reasons]
         rule = next(iter((*by_name, *by_reason, *for_all, *self.handovers)), None)
         return rule.target if rule is not None else None
-
-
-def language_of(tag: str) -> str:
-    return tag.partition("-")[0].lower()
 
 
 def for_locale(values: Mapping[str, T], tag: str) -> T | None:

@@ -7,11 +7,14 @@ the bit-parallel algorithm of G. Myers, J. ACM 46, 1999).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
 from voice_agent.conversation.endpointing import words_of
 
+# Stands for what a caller said of themselves, and was not said itself: "[ADDRESS]" is no echo of "your address?".
+_PLACEHOLDER: Final = re.compile(r"\[[A-Z]+(?: \d+)?\]")
 # Fewer letters than this resemble something in any sentence.
 _FEWEST_LETTERS: Final = 7
 # The end of what was heard is what counts, and bounds the work.
@@ -24,7 +27,7 @@ _OVER_LETTERS: Final = 120
 def likeness(heard: str, spoken: Iterable[str]) -> float:
     """How much of ``heard`` is found, in order, within the ``spoken`` texts: 1 for all of it, 0 for nothing or for too
     little to tell. Unrelated sentences of one language reach about 0.5."""
-    pattern = "".join(words_of(heard))[-_MOST_LETTERS:]
+    pattern = "".join(words_of(_PLACEHOLDER.sub(" ", heard)))[-_MOST_LETTERS:]
     if len(pattern) < _FEWEST_LETTERS:
         return 0.0
     text = "".join(word for part in spoken for word in words_of(part))

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from voice_agent.conversation.locale_data import arabic, english, french, spanish
 from voice_agent.conversation.locale_data.profile import LocaleProfile, Prompts
 
-__all__ = ["DEFAULT_LOCALE", "LOCALES", "LocaleProfile", "Prompts", "resolve_locale"]
+__all__ = ["DEFAULT_LOCALE", "LANGUAGES", "LOCALES", "LocaleProfile", "Prompts", "language_of", "resolve_locale"]
 
 DEFAULT_LOCALE = "en-US"
 
@@ -24,6 +24,15 @@ _ROWS = (
 
 LOCALES: Mapping[str, LocaleProfile] = MappingProxyType({profile.tag: profile for profile in _ROWS})
 """The whole table, keyed by tag."""
+
+
+def language_of(tag: str) -> str:
+    """ "es-MX" → "es"."""
+    return tag.replace("_", "-").partition("-")[0].lower()
+
+
+LANGUAGES = tuple(dict.fromkeys(language_of(tag) for tag in LOCALES))
+"""Those of the table, in its order."""
 
 _BY_LOWER_TAG = {tag.lower(): profile for tag, profile in LOCALES.items()}
 

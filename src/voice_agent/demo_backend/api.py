@@ -7,6 +7,7 @@ for it. Every write takes an ``Idempotency-Key``.
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
@@ -21,6 +22,7 @@ from voice_agent.demo_backend import wire
 from voice_agent.demo_backend.faults import Endpoint, FaultBoard, FaultyRoute, parse_fault
 from voice_agent.demo_backend.idempotency import Answer
 from voice_agent.demo_backend.problems import Code, ProblemError
+from voice_agent.demo_backend.request_log import RequestLog
 from voice_agent.demo_backend.shop import Shop
 from voice_agent.demo_backend.tables import CALLER_ID_CHARS, KEY_CHARS
 from voice_agent.errors import ConfigError, StoreError
@@ -51,7 +53,7 @@ def create_api(shop: Shop, token: str, faults: FaultBoard | None = None) -> Fast
     api.include_router(_reading_routes())
     api.include_router(_writing_routes())
     api.add_api_route("/healthz", _healthy, include_in_schema=False)
-    api.add_api_route("/v1/status", _healthy, summary="Whether the token is accepted.")
+    api.add_api_route("/v1/status", _healthy, operation_id="status", summary="Whether the token is accepted.")
     if faults is not None:
         api.include_router(_switchboard(faults))
     api.add_exception_handler(ProblemError, _on_problem)
@@ -59,6 +61,7 @@ def create_api(shop: Shop, token: str, faults: FaultBoard | None = None) -> Fast
     api.add_exception_handler(HTTPException, _on_http_error)
     api.add_exception_handler(StoreError, _on_store_error)
     api.add_middleware(_Door, token=token)
+    api.add_middleware(RequestLog)
     return api
 
 
@@ -111,7 +114,9 @@ def _writing_routes() -> APIRouter:
         request: Request, caller_id: CallerId, order_id: OrderId, body: wire.ReturnRequest, key: Key = None
     ) -> Response:
         """Within 30 days of delivery, unused; what arrived damaged or wrong as well."""
-        return _sent(await _shop(request).start_return(caller_id, order_id, _needed(key), body))
+        return _sent(
+            await _shop(request).start_return(caller_id, order_id, _needed(key), body, partial(_waits, request))
+        )
 
     @router.post(
         "/orders/{order_id}/cancellation",
@@ -122,7 +127,7 @@ def _writing_routes() -> APIRouter:
         request: Request, caller_id: CallerId, order_id: OrderId, body: wire.CancelRequest, key: Key = None
     ) -> Response:
         """Until the order is shipped."""
-        return _sent(await _shop(request).cancel(caller_id, order_id, _needed(key), body))
+        return _sent(await _shop(request).cancel(caller_id, order_id, _needed(key), body, partial(_waits, request)))
 
     @router.put(
         "/orders/{order_id}/address", operation_id=Endpoint.UPDATE_ADDRESS.value, response_model=wire.AddressUpdated
@@ -131,7 +136,9 @@ def _writing_routes() -> APIRouter:
         request: Request, caller_id: CallerId, order_id: OrderId, body: wire.AddressRequest, key: Key = None
     ) -> Response:
         """Until the order is shipped, within its country."""
-        return _sent(await _shop(request).change_address(caller_id, order_id, _needed(key), body))
+        return _sent(
+            await _shop(request).change_address(caller_id, order_id, _needed(key), body, partial(_waits, request))
+        )
 
     @router.post(
         "/callbacks",
@@ -143,7 +150,7 @@ def _writing_routes() -> APIRouter:
         request: Request, caller_id: CallerId, body: wire.CallbackRequest, key: Key = None
     ) -> Response:
         """Somebody calls the caller back, on the number that is the caller's id."""
-        return _sent(await _shop(request).request_callback(caller_id, _needed(key), body))
+        return _sent(await _shop(request).request_callback(caller_id, _needed(key), body, partial(_waits, request)))
 
     return router
 
@@ -154,6 +161,11 @@ def _switchboard(board: FaultBoard) -> APIRouter:
     @router.get("")
     async def show() -> dict[str, str]:
         return {endpoint.value: board.current(endpoint) or "none" for endpoint in Endpoint}
+
+    @router.get("/asked")
+    async def asked() -> dict[str, int]:
+        """How many requests came to each endpoint."""
+        return {endpoint.value: board.asked[endpoint] for endpoint in Endpoint}
 
     @router.put("/{endpoint}/{fault}")
     async def switch(
@@ -171,6 +183,10 @@ def _switchboard(board: FaultBoard) -> APIRouter:
 def _shop(request: Request) -> Shop:
     shop: Shop = request.app.state.shop
     return shop
+
+
+async def _waits(request: Request) -> bool:
+    return not await request.is_disconnected()
 
 
 def _needed(key: str | None) -> str:

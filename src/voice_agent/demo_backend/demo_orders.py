@@ -1,4 +1,4 @@
-"""What the demo shop has sold: the platform's demo orders exactly as they are there, and further ones from a fixed draw.
+"""What the demo shop has sold: the orders of its catalogue, and further ones from a fixed draw.
 
 Everything but the dates is the same on every day. Around each order stands what belongs to it: parcels for what was sent
 (several for some), a return and its refund for what came back, a refund for what was cancelled.
@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-from voice_agent.demo_backend.demo_people import Person, people
-from voice_agent.store.demo import demo_shop
+from voice_agent.demo_backend.demo_people import Person, load_yaml, people
 from voice_agent.store.records import Order, OrderItem, OrderStatus
 
 _DRAW = 20261124
-# Above the platform's demo orders, below 99999, which stands for a number that does not exist.
+# Above the written orders, below 99999, which stands for a number that does not exist.
 _FIRST_ID, _LAST_ID = 85_000, 98_999
+# Callers of this exchange have the orders that the catalogue lists, and no others: tests and documents speak of them.
+_WRITTEN_FOR = "+155501"
 _FINAL_SALE_OF_100 = 8
 _PARTIAL_OF_100 = 35  # of the orders with several lines that are under way
 
@@ -68,17 +69,18 @@ def address_id_of(person_index: int) -> str:
 
 def demo_data(today: date) -> DemoData:
     """Everything the shop starts with."""
-    base = demo_shop(today)
-    persons = people(base.callers)
+    persons = people()
     data = DemoData(persons)
-    prices = _prices()
+    catalogue = load_yaml("catalogue.yaml")
+    prices = {product["name"]: product["price_cents"] for product in catalogue["products"]}
     addresses = {person.caller_id: address_id_of(index) for index, person in enumerate(persons)}
     rng = random.Random(_DRAW)  # noqa: S311 - reproducible on purpose, nothing secret
-    for order in base.orders:
+    for entry in catalogue["orders"]:
+        order = _written_order(entry, prices, today)
         lines = [(item, prices[item.name], False) for item in order.items]
         _add(data, order, lines, addresses[order.caller_id], rng, partial=False)
-    drawn = persons[len(base.callers) :]
-    for order, lines in _drawn_orders(drawn, prices, today, rng):
+    drawn_for = [person for person in persons if not person.caller_id.startswith(_WRITTEN_FOR)]
+    for order, lines in _drawn_orders(drawn_for, prices, today, rng):
         several_under_way = len(lines) > 1 and order.status in (OrderStatus.IN_TRANSIT, OrderStatus.SHIPPED)
         partial = several_under_way and rng.randrange(100) < _PARTIAL_OF_100
         _add(data, order, lines, addresses[order.caller_id], rng, partial=partial)
@@ -88,14 +90,22 @@ def demo_data(today: date) -> DemoData:
 Line = tuple[OrderItem, int, bool]  # what, the price of one piece in hundredths, whether it is final sale
 
 
-def _prices() -> Mapping[str, int]:
-    from importlib import resources
+def _written_order(entry: Mapping[str, Any], prices: Mapping[str, int], today: date) -> Order:
+    def day(key: str) -> date | None:
+        return today + timedelta(days=entry[key]) if key in entry else None
 
-    import yaml
-
-    text = resources.files("voice_agent").joinpath("data", "demo.yaml").read_text("utf-8")
-    catalogue = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    return {product["name"]: product["price_cents"] for product in catalogue["products"]}
+    return Order(
+        order_id=entry["order_id"],
+        caller_id=entry["caller_id"],
+        status=OrderStatus(entry["status"]),
+        placed_on=today + timedelta(days=entry["placed"]),
+        items=tuple(OrderItem(name, quantity) for name, quantity in entry["items"].items()),
+        total_cents=sum(prices[name] * quantity for name, quantity in entry["items"].items()),
+        currency="USD",
+        carrier=entry.get("carrier", ""),
+        estimated_delivery=day("estimated_delivery"),
+        delivered_on=day("delivered"),
+    )
 
 
 def _drawn_orders(

@@ -1,12 +1,13 @@
 """What can go wrong with an order system, and the board on which it is switched, per endpoint, at any moment. For tests.
 
 The board exists only where the shop was started with it. Faults strike at the endpoint itself: behind the bearer token,
-in front of the work, or, with ``LOST_ANSWER``, between the work and its answer.
+in front of the work, or between the work and its answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -42,9 +43,12 @@ class Fault(StrEnum):
     SERVER_ERROR = "server_error"  # 503
     GARBAGE = "garbage"  # 200, and no JSON
     WRONG_SCHEMA = "wrong_schema"  # 200, JSON, and not what was promised
+    EMPTY = "empty"  # 200, JSON by its head, and nothing in it
     HUGE = "huge"  # 200, and far more than anybody asked for
     REFUSED = "refused"  # 401
-    LOST_ANSWER = "lost_answer"  # the work is done, and the connection lost before its answer
+    LOST_ANSWER = "lost_answer"  # the work is done, and the connection lost in the middle of its answer
+    HANG_AFTER = "hang_after"  # the work is done, and its answer never comes
+    ERROR_AFTER = "error_after"  # the work is done, and answered with 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,12 @@ class Trouble:
 
 
 class FaultBoard:
-    """The faults that are on now: at most one an endpoint. Belongs to one event loop."""
+    """The faults that are on now: at most one an endpoint. ``asked`` counts the requests that came. Belongs to one event
+    loop."""
 
     def __init__(self) -> None:
         self._troubles: dict[Endpoint, Trouble] = {}
+        self.asked: Counter[Endpoint] = Counter()
 
     def set(self, endpoint: Endpoint, fault: Fault | None, *, times: int | None = None, slow_s: float = SLOW_S) -> None:
         """Switches an endpoint's fault; ``None`` heals it. Requests under way are not touched."""
@@ -73,7 +79,8 @@ class FaultBoard:
         return trouble.fault if trouble else None
 
     def take(self, endpoint: Endpoint) -> Trouble | None:
-        """The trouble that strikes this request; counts it."""
+        """The trouble that strikes this request; counts both."""
+        self.asked[endpoint] += 1
         trouble = self._troubles.get(endpoint)
         if trouble is not None and trouble.times is not None:
             self.set(endpoint, trouble.fault, times=trouble.times - 1, slow_s=trouble.slow_s)
@@ -113,9 +120,7 @@ class FaultyRoute(APIRoute):
 async def _act_out(trouble: Trouble, request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
     match trouble.fault:
         case Fault.HANG:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-            return _CutOff()
+            return await _until_left(request)
         case Fault.SLOW:
             await asyncio.sleep(trouble.slow_s)
             return await handle(request)
@@ -127,6 +132,8 @@ async def _act_out(trouble: Trouble, request: Request, handle: Callable[[Request
             return Response(
                 orjson.dumps({"orders": "none", "order_id": 83102, "total": []}), media_type="application/json"
             )
+        case Fault.EMPTY:
+            return Response(b"", media_type="application/json")
         case Fault.HUGE:
             return Response(b'{"orders": "' + b"x" * 4 * 1024 * 1024 + b'"}', media_type="application/json")
         case Fault.REFUSED:
@@ -134,6 +141,18 @@ async def _act_out(trouble: Trouble, request: Request, handle: Callable[[Request
         case Fault.LOST_ANSWER:
             await handle(request)
             return _CutOff()
+        case Fault.HANG_AFTER:
+            await handle(request)
+            return await _until_left(request)
+        case Fault.ERROR_AFTER:
+            await handle(request)
+            return ProblemError(Code.INTERNAL, "The shop failed.").response()
+
+
+async def _until_left(request: Request) -> Response:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    return _CutOff()
 
 
 class _CutOff(Response):

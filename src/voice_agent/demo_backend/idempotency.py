@@ -5,6 +5,9 @@ without which nothing is written (400), the stored answer for the same key and r
 request. A key belongs to one caller. Business answers are stored like successes; failures are not, so that the same key
 may be tried again.
 
+Work that waited for its turn until its client had given up is not begun: the client has asked again by then, or tells its
+caller that nobody knows, and under load the shop would do nothing but what nobody waits for.
+
 The key is claimed, the work done and its answer stored in one transaction. Who comes second meets the claim: SQLite lets
 them wait for the write lock, PostgreSQL for the row; then they find the stored answer, or, after a failure, nothing.
 """
@@ -30,6 +33,10 @@ KEPT_S = 24 * 3600.0  # longer than any call, and than a callback's follow-up on
 _CLAIM_ATTEMPTS = 5
 
 
+# Whether the client still waits.
+Wanted = Callable[[], Awaitable[bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer as it goes out; ``replayed`` where it was given before."""
@@ -48,6 +55,7 @@ class Write:
     operation: str
     target: str
     body: BaseModel
+    wanted: Wanted
 
     @property
     def fingerprint(self) -> str:
@@ -60,13 +68,15 @@ Work = Callable[[AsyncConnection], Awaitable[tuple[int, BaseModel]]]
 
 async def write_once(database: ShopDatabase, write: Write, now_s: float, work: Work) -> Answer:
     """Does the work unless it was done. ``work`` gives status and body; what it wrote before it raised a ``ProblemError``
-    is undone. Raises ``ProblemError`` for a key used otherwise, ``StoreError``."""
+    is undone. Raises ``ProblemError`` for a key used otherwise and where nobody waits, ``StoreError``."""
     for _ in range(_CLAIM_ATTEMPTS):
         try:
             async with database.write() as connection:
+                if not await write.wanted():
+                    raise ProblemError(Code.UNAVAILABLE, "Nobody waits for this any more.")
                 return await _claim_and_work(connection, write, now_s, work)
         except IntegrityError:
-            continue  # somebody claimed the key at the same moment: their answer is there now
+            continue  # somebody claimed the key at the same moment (their answer is there now), or drew the same reference
     raise StoreError("an idempotency key could not be claimed")
 
 

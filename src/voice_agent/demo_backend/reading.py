@@ -133,6 +133,8 @@ async def _shipments(connection: AsyncConnection, order_id: str, items: Sequence
 async def _returns(connection: AsyncConnection, order_id: str) -> tuple[dict[int, int], list[Return]]:
     """How many pieces of each line go back, and the returns."""
     heads = (await connection.execute(select(t.returns).where(t.returns.c.order_id == order_id))).all()
+    if not heads:
+        return {}, []
     pieces: defaultdict[int, int] = defaultdict(int)
     items: defaultdict[str, list[ItemHead]] = defaultdict(list)
     lines = await connection.execute(

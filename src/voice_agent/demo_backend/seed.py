@@ -30,7 +30,6 @@ class ShopSize:
 async def seed_shop(database: ShopDatabase, today: date) -> ShopSize:
     """Fills the database if it is empty, moves its calendar to ``today`` if it is not. Safe when two processes start at
     once. Raises ``StoreError``."""
-    data = await asyncio.to_thread(demo_data, today)
     async with database.write() as connection:
         # A lock on this row lets one process do it; who waited sees what the other has done.
         await connection.execute(update(t.meta).where(t.meta.c.key == "schema_version").values(value=t.meta.c.value))
@@ -38,7 +37,7 @@ async def seed_shop(database: ShopDatabase, today: date) -> ShopSize:
             await connection.execute(select(t.meta.c.value).where(t.meta.c.key == _CALENDAR))
         ).scalar_one_or_none()
         if calendar is None:
-            await _fill(connection, data)
+            await _fill(connection, await asyncio.to_thread(demo_data, today))
             await connection.execute(insert(t.meta).values(key=_CALENDAR, value=today.isoformat()))
         elif calendar != today.isoformat():
             await _move(connection, today - date.fromisoformat(calendar))

@@ -7,14 +7,14 @@ import secrets
 from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import Column, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voice_agent.clock import Clock
 from voice_agent.demo_backend import rules
 from voice_agent.demo_backend import tables as t
 from voice_agent.demo_backend.database import ShopDatabase
-from voice_agent.demo_backend.idempotency import Answer, Work, Write, write_once
+from voice_agent.demo_backend.idempotency import Answer, Wanted, Work, Write, write_once
 from voice_agent.demo_backend.problems import Code, ProblemError
 from voice_agent.demo_backend.reading import page_of_orders, read_order
 from voice_agent.demo_backend.wire import (
@@ -60,11 +60,13 @@ class Shop:
     async def delivery(self, caller_id: str, order_id: str) -> Delivery:
         return rules.delivery_of(await self.order(caller_id, order_id), self._today())
 
-    async def start_return(self, caller_id: str, order_id: str, key: str, request: ReturnRequest) -> Answer:
+    async def start_return(
+        self, caller_id: str, order_id: str, key: str, request: ReturnRequest, wanted: Wanted
+    ) -> Answer:
         async def work(connection: AsyncConnection) -> tuple[int, ReturnStarted]:
             order = await _existing(connection, caller_id, order_id, lock=True)
             parts = rules.parts_to_return(order, request.condition, request.items, self._today())
-            return_id = await _new_reference(connection, "R", t.returns.c.return_id)
+            return_id = _new_reference("R")
             refund_cents = sum(part.item.unit_price_cents * part.quantity for part in parts)
             await self._record_return(connection, order, return_id, request, parts)
             await self._refund(connection, order, refund_cents, return_id=return_id)
@@ -77,9 +79,9 @@ class Shop:
                 send_back=rules.needs_sending_back(parts, request.condition),
             )
 
-        return await self._once(Write(caller_id, key, "start_return", order_id, request), work)
+        return await self._once(Write(caller_id, key, "start_return", order_id, request, wanted), work)
 
-    async def cancel(self, caller_id: str, order_id: str, key: str, request: CancelRequest) -> Answer:
+    async def cancel(self, caller_id: str, order_id: str, key: str, request: CancelRequest, wanted: Wanted) -> Answer:
         async def work(connection: AsyncConnection) -> tuple[int, OrderCancelled]:
             order = await _existing(connection, caller_id, order_id, lock=True)
             rules.check_cancellable(order)
@@ -97,9 +99,11 @@ class Shop:
                 currency=order.currency,
             )
 
-        return await self._once(Write(caller_id, key, "cancel_order", order_id, request), work)
+        return await self._once(Write(caller_id, key, "cancel_order", order_id, request, wanted), work)
 
-    async def change_address(self, caller_id: str, order_id: str, key: str, request: AddressRequest) -> Answer:
+    async def change_address(
+        self, caller_id: str, order_id: str, key: str, request: AddressRequest, wanted: Wanted
+    ) -> Answer:
         async def work(connection: AsyncConnection) -> tuple[int, AddressUpdated]:
             order = await _existing(connection, caller_id, order_id, lock=True)
             rules.check_address(order, request.country)
@@ -113,7 +117,7 @@ class Shop:
                 postal_code=request.postal_code,
                 country=kept.country,
             )
-            address_id = await _new_reference(connection, "A", t.addresses.c.address_id)
+            address_id = _new_reference("A")
             await connection.execute(
                 insert(t.addresses).values(address_id=address_id, caller_id=caller_id, **address.model_dump())
             )
@@ -122,9 +126,9 @@ class Shop:
             )
             return 200, AddressUpdated(order_id=order.order_id, address=address)
 
-        return await self._once(Write(caller_id, key, "update_address", order_id, request), work)
+        return await self._once(Write(caller_id, key, "update_address", order_id, request, wanted), work)
 
-    async def request_callback(self, caller_id: str, key: str, request: CallbackRequest) -> Answer:
+    async def request_callback(self, caller_id: str, key: str, request: CallbackRequest, wanted: Wanted) -> Answer:
         """Calls go to the number the caller called from, never to one that was said."""
 
         async def work(connection: AsyncConnection) -> tuple[int, CallbackTaken]:
@@ -133,7 +137,7 @@ class Shop:
             open_ones = select(func.count()).where(t.callbacks.c.caller_id == caller_id, t.callbacks.c.status == "open")
             if (await connection.execute(open_ones)).scalar_one() >= rules.CALLBACKS_OPEN_MAX:
                 raise ProblemError(Code.TOO_MANY_CALLBACKS, "Several callbacks are on their way already.")
-            callback_id = await _new_reference(connection, "C", t.callbacks.c.callback_id)
+            callback_id = _new_reference("C")
             await connection.execute(
                 insert(t.callbacks).values(
                     callback_id=callback_id,
@@ -146,7 +150,7 @@ class Shop:
             )
             return 201, CallbackTaken(callback_id=callback_id, preferred=request.preferred)
 
-        return await self._once(Write(caller_id, key, "callback_request", "", request), work)
+        return await self._once(Write(caller_id, key, "callback_request", "", request, wanted), work)
 
     async def _once(self, write: Write, work: Work) -> Answer:
         return await write_once(self._database, write, self._clock.wall().timestamp(), work)
@@ -186,7 +190,7 @@ class Shop:
         self, connection: AsyncConnection, order: Order, cents: int, *, return_id: str | None = None, paid: bool = False
     ) -> str:
         """Money for what comes back is paid when it has come; that of a cancelled order at once."""
-        refund_id = await _new_reference(connection, "F", t.refunds.c.refund_id)
+        refund_id = _new_reference("F")
         await connection.execute(
             insert(t.refunds).values(
                 refund_id=refund_id,
@@ -208,10 +212,7 @@ async def _existing(connection: AsyncConnection, caller_id: str, order_id: str, 
     return order
 
 
-async def _new_reference(connection: AsyncConnection, kind: str, column: Column[str]) -> str:
-    """A number nobody has: "R-482913". Two that draw the same one at once meet the primary key, and try again."""
-    while True:
-        low = 10 ** (_REFERENCE_DIGITS - 1)
-        reference = f"{kind}-{low + secrets.randbelow(9 * low)}"
-        if (await connection.execute(select(column).where(column == reference))).first() is None:
-            return reference
+def _new_reference(kind: str) -> str:
+    """Such as "R-482913". Who draws one that is taken meets the primary key, and the write is begun anew."""
+    low = 10 ** (_REFERENCE_DIGITS - 1)
+    return f"{kind}-{low + secrets.randbelow(9 * low)}"

@@ -20,8 +20,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from voice_agent.dev_vendors.faults import Fault, FaultBoard, Stage, Trouble
+from voice_agent.gateway.side_server import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 DRIP_BYTES = 64
 DRIP_S = 0.1
 # A fatal alert "handshake_failure" (RFC 8446 §6): type 21, version 3.3, two bytes, level 2, description 40.

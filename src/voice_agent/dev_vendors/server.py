@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from voice_agent.dev_vendors.deepgram import deepgram_routes
 from voice_agent.dev_vendors.desk import Mark, VendorDesk
-from voice_agent.dev_vendors.fault_line import LOOPBACK, FaultLine, open_line
+from voice_agent.dev_vendors.fault_line import FaultLine, open_line
 from voice_agent.dev_vendors.faults import Fault, Stage
 from voice_agent.dev_vendors.openai_api import openai_routes
 from voice_agent.dev_vendors.switchboard import switchboard_routes
-from voice_agent.errors import ConfigError
+from voice_agent.gateway.side_server import LOOPBACK, port_errors, serving
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # of a WebSocket message, as the vendors have it
 _CLOSE_WITHIN_S = 2
@@ -88,7 +85,7 @@ async def running_vendors(desk: VendorDesk, *, port: int = 0) -> AsyncIterator[R
 
         for offset, stage in enumerate(_PORTS):
             wanted = port + offset if port else 0
-            with _port_errors(wanted):
+            with port_errors(LOOPBACK, wanted):
                 lines[stage] = await stack.enter_async_context(
                     open_line(desk.faults, stage, server_port, wanted, on_strike=on_strike)
                 )
@@ -100,22 +97,6 @@ def vendor_routes(desk: VendorDesk) -> list[BaseRoute]:
     return [*deepgram_routes(desk), *openai_routes(desk), *switchboard_routes(desk)]
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to the program it runs in, and says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def _no_denial(record: logging.LogRecord) -> bool:
     """uvicorn takes an upgrade that was refused with an answer for one that was forgotten."""
     return record.getMessage() != "ASGI callable returned without completing handshake."
@@ -124,41 +105,17 @@ def _no_denial(record: logging.LogRecord) -> bool:
 @asynccontextmanager
 async def _serving(desk: VendorDesk, port: int) -> AsyncIterator[int]:
     """The server without lines; gives its port."""
-    # The protocol is named so that asyncio knows a TCP socket and turns Nagle's algorithm off: 40 ms an answer otherwise.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    with listener:
-        with _port_errors(port):
-            listener.bind((LOOPBACK, port))
-        config = uvicorn.Config(
+    errors = logging.getLogger("uvicorn.error")
+    errors.addFilter(_no_denial)
+    try:
+        async with serving(
             Starlette(routes=vendor_routes(desk)),
-            http="h11",
+            port=port,
             ws="websockets-sansio",
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
             timeout_graceful_shutdown=_CLOSE_WITHIN_S,
-        )
-        server = _Server(config)
-        errors = logging.getLogger("uvicorn.error")
-        errors.addFilter(_no_denial)
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="dev-vendors")
-        try:
-            await server.ready.wait()
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            await serving
-            errors.removeFilter(_no_denial)
-
-
-@contextmanager
-def _port_errors(port: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"port {port} of {LOOPBACK} cannot be used: {error.strerror}; choose another --port."
-        ) from error
+        ) as taken:
+            yield taken
+    finally:
+        errors.removeFilter(_no_denial)

@@ -20,7 +20,16 @@ from voice_agent.conversation.endpointing import EndpointingSettings
 from voice_agent.conversation.machine import CallMachine, MachineSettings
 from voice_agent.conversation.states import AgentState, CallerState, CallState
 from voice_agent.errors import CallError
-from voice_agent.models import CallId, ContextPacket, ReplyId, TransferReceipt, UtteranceId
+from voice_agent.models import (
+    CallId,
+    ContextPacket,
+    Meaning,
+    MeaningScore,
+    ReplyId,
+    SecretOutcome,
+    TransferReceipt,
+    UtteranceId,
+)
 from voice_agent.observability.record import LogRecord, RecordSink
 from voice_agent.providers.asr.base import AsrCapabilities, AsrEvent, Final
 from voice_agent.providers.chain.language import LanguageModelChain
@@ -135,6 +144,26 @@ class _Door:
 
     def clear(self, reply_id: ReplyId) -> None:
         """Nothing is buffered."""
+
+
+class OnePin:
+    """Everybody has the same PIN: hashing thousands of them would measure argon2."""
+
+    def __init__(self, pin: str) -> None:
+        self._pin = pin
+
+    async def verify(self, caller_id: str, pin: str) -> tuple[SecretOutcome, int]:
+        return (SecretOutcome.VERIFIED, 3) if pin == self._pin else (SecretOutcome.WRONG, 2)
+
+
+class NoMeaning:
+    """Policy finds nothing to object to: what holds must hold without it."""
+
+    async def warm_up(self) -> None:
+        """Nothing to load."""
+
+    async def meanings(self, text: str, *, locale: str) -> tuple[MeaningScore, ...]:
+        return (MeaningScore(Meaning.NONE, 0.0, accepted=False),)
 
 
 class TextCall:

@@ -8,7 +8,7 @@ because ``mask`` is idempotent, and because a replay masks what it compares, it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import orjson
 import structlog
@@ -29,6 +29,13 @@ UNMASKED_FIELDS = frozenset({"call_id", "wall", "reference"})
 _UNTOUCHED_BY_THE_CALL = UNMASKED_FIELDS | {"caller_id"}
 
 EntryT = TypeVar("EntryT", bound=Event | Command)
+
+
+class MaskEntry(Protocol):
+    """``mask_entry`` with a call's own masking."""
+
+    def __call__(self, entry: EntryT, /) -> EntryT: ...
+
 
 _log = structlog.get_logger("voice_agent.event_log")
 

@@ -34,7 +34,7 @@ from voice_agent.conversation.events import (
     ToolReturned,
     TransferFinished,
 )
-from voice_agent.models import CallOutcome, ToolStatus
+from voice_agent.models import CALL_ENDED, CallOutcome, ToolStatus
 from voice_agent.observability.record import LogRecord
 
 _log = structlog.get_logger("voice_agent.call")
@@ -75,7 +75,8 @@ def _line(entry: object) -> tuple[int, str, dict[str, Any]]:
             }
             return _INFO, "policy_decision", fields
         case ToolReturned(reply_id=reply_id, result=result):
-            level = _WARNING if result.status is ToolStatus.FAILED else _INFO
+            failed = result.status is ToolStatus.FAILED and result.reason != CALL_ENDED
+            level = _WARNING if failed else _INFO
             fields = {
                 "reply_id": reply_id,
                 "tool": result.name,

@@ -34,7 +34,7 @@ from voice_agent.conversation.events import (
     ToolReturned,
 )
 from voice_agent.conversation.grounding import ClaimKind
-from voice_agent.models import CallOutcome, PolicyReason, Refusal, ReplyId, ToolStatus
+from voice_agent.models import CALL_ENDED, CallOutcome, PolicyReason, Refusal, ReplyId, ToolStatus
 from voice_agent.observability.metrics_sharing import all_workers
 from voice_agent.observability.record import LogRecord
 from voice_agent.observability.turn_latency import TurnLatencies, TurnLatencyFold
@@ -248,7 +248,7 @@ class CallMetricsFold:
             case ToolReturned(result=result):
                 tool = metrics.tool_label(result.name)
                 metrics.tool_calls.labels(tool).inc()
-                if result.status is ToolStatus.FAILED:
+                if result.status is ToolStatus.FAILED and result.reason != CALL_ENDED:
                     metrics.tool_failures.labels(tool).inc()
             case Escalate(packet=packet):
                 metrics.escalations.labels(packet.reason.value).inc()

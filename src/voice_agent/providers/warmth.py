@@ -30,10 +30,11 @@ class Warmth:
         """``name`` tells whose it is; the same name again replaces it."""
         self._openers[name] = opener
 
-    async def warm(self) -> None:
-        """Runs all openers side by side; returns when they are done or late. Safe to cancel."""
+    async def warm(self, *names: str) -> None:
+        """Runs the openers of these names side by side, or all; returns when they are done or late. Safe to cancel."""
         async with asyncio.TaskGroup() as group:
-            for name, opener in self._openers.items():
+            for name in names or self._openers:
+                opener = self._openers[name]
                 group.create_task(self._one(name, opener), name=f"warm-{name}")
 
     async def _one(self, name: str, opener: Warm) -> None:

@@ -32,6 +32,11 @@ _HEADERS = {"accept-encoding": "identity", "user-agent": "voice-agent"}  # a com
 log = structlog.get_logger(__name__)
 
 
+def load_http() -> None:
+    """Imports what requests need. Takes a good part of a second: for a thread, before the first request."""
+    import httpx2  # noqa: F401 - only loaded here
+
+
 class WebClient:
     """An ``httpx2.AsyncClient``, made when it is first needed (its import costs a good part of a second).
 

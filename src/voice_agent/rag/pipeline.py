@@ -25,7 +25,7 @@ import structlog
 from numpy.typing import NDArray
 
 from voice_agent.config import KnowledgeSettings
-from voice_agent.conversation.locales import DEFAULT_LOCALE, LOCALES
+from voice_agent.conversation.locales import DEFAULT_LOCALE, LANGUAGES, language_of
 from voice_agent.errors import ConfigError, StoreError
 from voice_agent.models import KnowledgeAnswer, Passage
 from voice_agent.rag.calibration import CALIBRATIONS, Calibration
@@ -40,8 +40,6 @@ PASSAGES = 4
 
 #: A spoken question has a few dozen words; the model reads no more than the first 256 tokens anyway.
 _QUERY_MAX_CHARS = 1000
-
-_LANGUAGES = tuple(dict.fromkeys(tag.partition("-")[0] for tag in LOCALES))
 
 Inspect = Callable[[str], tuple[str, ...]]
 
@@ -117,14 +115,14 @@ class KnowledgeBase:
         calibration: Calibration,
         fetcher: Fetcher,
         default_locale: str,
-        inspect: Inspect,
+        inspect: Inspect = lambda _: (),
     ) -> None:
         self._settings = settings
         self._folder = folder
         self._embedder = embedder
         self._calibration = calibration
         self._fetcher = fetcher
-        self._default = _language(default_locale)
+        self._default = language_of(default_locale)
         self._inspect = inspect
         self._shelves: dict[_Place, _Shelf] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="knowledge")
@@ -234,7 +232,7 @@ class KnowledgeBase:
         return await self._reading(self._inspect, text)
 
     def _place(self, locale: str = "", collection: str = "") -> _Place:
-        return _Place(collection or self._settings.collection, _language(locale) or self._default)
+        return _Place(collection or self._settings.collection, language_of(locale) or self._default)
 
     def _name(self, place: _Place) -> str:
         return place.collection if place.language == self._default else f"{place.collection}-{place.language}"
@@ -251,7 +249,7 @@ class KnowledgeBase:
         return known or changes_file(self._folder, self._name(place)).exists()
 
     def _has(self, collection: str) -> bool:
-        return any(self._filled(_Place(collection, language)) for language in (self._default, *_LANGUAGES))
+        return any(self._filled(_Place(collection, language)) for language in (self._default, *LANGUAGES))
 
     def _hits(self, query: str, vector: NDArray[np.float32], k: int, places: Sequence[_Place]) -> tuple[Hit, ...]:
         found = [self._hits_of(query, vector, k, place) for place in places]
@@ -392,10 +390,6 @@ async def open_knowledge(
 
 def _confidence(hits: tuple[Hit, ...]) -> float:
     return hits[0].confidence if hits else -1.0
-
-
-def _language(locale: str) -> str:
-    return locale.replace("_", "-").split("-")[0].lower()
 
 
 def _spoken_title(hit: Hit) -> str:

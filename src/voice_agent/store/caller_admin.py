@@ -85,11 +85,18 @@ class CallerAdmin:
         return key
 
     async def remove(self, caller_id: str) -> str:
+        """Forgets a caller. ``ConfigError`` too where a table that is not ours refers to them."""
         key = caller_key(caller_id)
-        async with self._database.begin() as connection:
-            if (await connection.execute(delete(callers).where(callers.c.caller_id == key))).rowcount != 1:
-                raise _unknown(key)
-            await connection.execute(delete(pin_attempts).where(pin_attempts.c.caller_id == key))
+        try:
+            async with self._database.begin() as connection:
+                if (await connection.execute(delete(callers).where(callers.c.caller_id == key))).rowcount != 1:
+                    raise _unknown(key)
+                await connection.execute(delete(pin_attempts).where(pin_attempts.c.caller_id == key))
+        except IntegrityError:
+            raise ConfigError(
+                f"{key} cannot be removed: a table that is not ours refers to it ('orders', of an earlier version, if it is "
+                "there). Drop that table, or give the caller another PIN."
+            ) from None
         return key
 
     async def set_totp(self, caller_id: str, secret: bytes, settings: IdentitySettings) -> str:

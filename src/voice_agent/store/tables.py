@@ -1,27 +1,13 @@
 """The relational tables. Portable SQL only: the same definitions serve SQLite and PostgreSQL.
 
-Moments are Unix seconds (UTC) in double precision and days are dates, so that no database's idea of time zones matters.
-``SCHEMA_VERSION`` grows with every change of a table's shape; ``database.py`` refuses a database of another version. A
-table that is missing is made: one more of them changes no other.
+Moments are Unix seconds (UTC) in double precision, so that no database's idea of time zones matters. ``SCHEMA_VERSION``
+grows when one of these tables changes its shape; ``database.py`` refuses a database of another version. A table that is
+missing is made, and one that is no longer among them is left where it is.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Date,
-    Double,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-)
+from sqlalchemy import JSON, BigInteger, Column, Double, ForeignKey, Integer, MetaData, String, Table
 
 SCHEMA_VERSION = 1
 
@@ -64,30 +50,6 @@ totp_secrets = Table(
     Column("caller_id", ForeignKey("callers.caller_id", ondelete="CASCADE"), primary_key=True),
     Column("sealed", String(200), nullable=False),
     Column("last_step", BigInteger),
-)
-
-orders = Table(
-    "orders",
-    metadata,
-    Column("order_id", String(32), primary_key=True),
-    Column("caller_id", ForeignKey("callers.caller_id"), nullable=False),
-    Column("status", String(20), nullable=False),
-    Column("placed_on", Date, nullable=False),
-    Column("estimated_delivery", Date),
-    Column("delivered_on", Date),
-    Column("carrier", String(60), nullable=False),
-    Column("total_cents", Integer, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Index("orders_of_caller", "caller_id", "placed_on"),
-)
-
-order_items = Table(
-    "order_items",
-    metadata,
-    Column("order_id", ForeignKey("orders.order_id", ondelete="CASCADE"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("quantity", Integer, CheckConstraint("quantity > 0"), nullable=False),
 )
 
 #: Callers whom a human is to call back or take over, with the masked context packet.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voice_agent.tools.arguments import ORDER_ID, language_of, text_schema
+from voice_agent.conversation.locales import language_of
+from voice_agent.tools.arguments import ORDER_ID, text_schema
 from voice_agent.tools.backend_client import Refusal, ShopClient
 from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.orders import normalise_order_id
@@ -35,7 +36,9 @@ def address_tool(client: ShopClient) -> Tool:
         name="update_address",
         description=(
             "Changes where one of the verified caller's orders is sent, within the same country. Only before it has been "
-            "shipped (reason too_late otherwise). Ask for street, city and postal code; never guess them."
+            "shipped (reason too_late otherwise). Ask for street, city and postal code; never guess them. An address that "
+            "the caller has said stands as [ADDRESS]: give its parts as [ADDRESS].street, [ADDRESS].extra, [ADDRESS].city, "
+            "[ADDRESS].region and [ADDRESS].postal_code. Where that is refused, the address was not whole: ask again."
         ),
         parameters={
             "type": "object",
@@ -57,8 +60,10 @@ def address_tool(client: ShopClient) -> Tool:
         },
         handler=handle,
         fallback="I'm sorry, I can't change the address right now.",
+        unsure="I'm sorry, I couldn't find out whether the address was changed.",
         timeout_s=4.0,
         read_only=False,
+        keyed=True,
         identity=IdentityLevel.VERIFIED,
         read_back=_question,
         summary=_summary,

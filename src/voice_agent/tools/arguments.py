@@ -32,8 +32,3 @@ def text_schema(most_chars: int, description: str) -> Mapping[str, Any]:
         "pattern": rf"^{_PLAIN}[\s\S]*\S",
         "description": description,
     }
-
-
-def language_of(locale: str) -> str:
-    """ "es-MX" → "es"."""
-    return locale.replace("_", "-").partition("-")[0].lower()

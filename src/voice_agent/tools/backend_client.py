@@ -4,8 +4,9 @@ What the shop says about an order ("it has been sent already") is an answer: a `
 success raises ``ProviderError``. Whose orders are asked for is the caller's id from the call, never anything a model wrote;
 an id that cannot be one of the shop's has no orders, and nobody is asked.
 
-A write carries an idempotency key. So if its connection is lost, or its answer late, it is sent once more with the same
-key: the shop does it once, and the caller hears what came of it.
+A write carries an idempotency key. So if its connection is lost, or its answer late, broken or a failure, it is sent once
+more with the same key: the shop does it once, and the caller hears what came of it. An error says that the shop did nothing
+(``undone``) only where that is certain of every time the request was sent.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 
 from voice_agent.config import ShopSettings
 from voice_agent.errors import ProviderError, ProviderFault
-from voice_agent.providers.openai_api.errors import Peer, protocol_error, transport_error
+from voice_agent.providers.peer import Peer, protocol_error, transport_error
 from voice_agent.providers.web import Answer, WebClient
 from voice_agent.store.callers import caller_key
 from voice_agent.store.records import Order
@@ -47,6 +48,10 @@ _CALLER_ID: Final = re.compile(r"(?!\.+$)[A-Za-z0-9+@._:~-]{1,72}")  # what the 
 _KEY: Final = re.compile(r"[!-~]{1,128}")
 _BUSINESS: Final = "business"
 _NOT_FOUND: Final = "not_found"
+# After these a write may have been done, or may succeed yet. Who turns the token or the rate away, does so again.
+_ASK_AGAIN: Final = frozenset(
+    {ProviderFault.NETWORK, ProviderFault.TIMEOUT, ProviderFault.INTERNAL, ProviderFault.PROTOCOL}
+)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -163,12 +168,25 @@ class ShopClient:
         if body is not None:
             content = orjson.dumps(dict(body))
             headers |= {"content-type": "application/json", "idempotency-key": _sendable(key)}
+        if content is None:
+            return await self._exchange(method, path, headers, None, model)
+        return await self._written(method, path, headers, content, model)
+
+    async def _written(
+        self, method: str, path: str, headers: Mapping[str, str], content: bytes, model: type[M]
+    ) -> M | Refusal:
+        """A write's answer. (A read is tried again by whoever asked.)"""
         try:
             return await self._exchange(method, path, headers, content, model)
         except ProviderError as error:
-            if content is None or error.category not in (ProviderFault.NETWORK, ProviderFault.TIMEOUT):
-                raise  # a read is tried again by whoever asked; a write that the shop answered is over
-        return await self._exchange(method, path, headers, content, model)
+            if error.category not in _ASK_AGAIN:
+                raise
+            undone = error.undone
+        try:
+            return await self._exchange(method, path, headers, content, model)
+        except ProviderError as error:
+            error.undone = error.undone and undone
+            raise
 
     async def _exchange(
         self, method: str, path: str, headers: Mapping[str, str], content: bytes | None, model: type[M]
@@ -230,10 +248,11 @@ class ShopClient:
                 f"the shop at {self._base_url} does not accept the token ({told}): check SHOP_API_TOKEN.",
                 category=ProviderFault.AUTH,
                 retryable=False,
+                undone=True,
             )
         if answer.status == 429:
             return ProviderError(
-                f"the shop takes no more requests at the moment ({told}).", category=ProviderFault.RATE
+                f"the shop takes no more requests at the moment ({told}).", category=ProviderFault.RATE, undone=True
             )
         if answer.status >= 500 or answer.status == 408:
             return ProviderError(f"the shop failed ({told}).", category=ProviderFault.INTERNAL)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from voice_agent.conversation.locales import Prompts
 from voice_agent.models import ALL_TOOLS, CallId, ToolScope
 
 #: Marks tools whose arguments hold a secret: nothing about a call but its outcome may be written anywhere.
@@ -23,7 +24,7 @@ class ToolContext:
     """Who is asking. Injected by the call, never taken from a model's arguments.
 
     ``tools`` are those that the call's agent has, ``knowledge`` the collections that it answers from (empty: the server's
-    own).
+    own), ``prompts`` its words (None: those of ``locale``).
     """
 
     call_id: CallId
@@ -33,6 +34,7 @@ class ToolContext:
     idempotency_key: str = ""
     tools: ToolScope = ALL_TOOLS
     knowledge: tuple[str, ...] = ()
+    prompts: Prompts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,22 @@ ToolHandler = Callable[[Mapping[str, Any], ToolContext], Awaitable[ToolAnswer]]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. ``parameters`` is a JSON schema object; ``fallback`` is spoken when the tool fails. With ``read_back``
-    it runs only after the caller has agreed, by voice, to what that says. At most ``at_once`` calls of it are under way in
-    this process; others wait for half of ``timeout_s``, which counts from when they came."""
+    """One tool. ``parameters`` is a JSON schema object; ``fallback`` is spoken when the tool fails, ``unsure`` where it may
+    have changed something all the same (empty: general words); both in English, other languages have general words. With
+    ``read_back`` it runs only after the caller has agreed, by voice, to what that says. ``keyed``: whoever does the work
+    does it once for an idempotency key, so that it may be asked again what came of it. At most ``at_once`` calls of it are
+    under way in this process; others wait for half of ``timeout_s``, which counts from when they came."""
 
     name: str
     description: str
     parameters: Mapping[str, Any]
     handler: ToolHandler
     fallback: str
+    unsure: str = ""
     timeout_s: float = 2.0
     at_once: int = 16
     read_only: bool = True
+    keyed: bool = False
     identity: IdentityLevel = IdentityLevel.NONE
     model_callable: bool = True
     read_back: ReadBack | None = None

@@ -24,19 +24,25 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Leave for one call of the tool ``name``; ``token`` is the store's own."""
+    """Leave for one call of the tool ``name``; ``token`` is the store's own. A ``probe`` finds out whether the tool works
+    again, for everybody: it asks once."""
 
     name: str
     token: object
+    probe: bool
 
 
 class BreakerStore(Protocol):
-    """One breaker per name. A store that other processes share keeps these rules among all of them:
+    """One breaker per name. A store that other processes share keeps these rules among all of them (the kit in
+    ``tests/contract/test_breaker_stores.py`` checks them):
 
-    - while a breaker is half-open, one admission is out at a time, whoever has it; one that is not settled within a time
-      the store sets counts as given up, since its process may have died;
+    - while a breaker is half-open, one admission is out at a time, whoever has it: looking and taking are one atomic step.
+      One that is not settled within a time the store sets counts as given up, since its process may have died;
     - an outcome counts only in the state its call was admitted in;
-    - a store that cannot be reached admits: a broken breaker must not take the tools with it.
+    - times are spans, measured by one clock that only goes forward (a shared store's own expiry, never two machines' wall
+      clocks);
+    - a store that cannot be reached in a few milliseconds admits: a broken breaker must not take the tools with it, nor keep
+      callers waiting.
     """
 
     async def admit(self, name: str) -> Admission | None:
@@ -49,7 +55,8 @@ class BreakerStore(Protocol):
         ...
 
     def states(self) -> Mapping[str, BreakerState]:
-        """What this process knows of every breaker that it has asked."""
+        """What this process knows of every breaker that it has asked. Who is told ``OPEN`` does not ask, so that must end by
+        itself, no later than the breaker lets a probe through."""
         ...
 
 
@@ -63,7 +70,7 @@ class ProcessBreakers:
 
     async def admit(self, name: str) -> Admission | None:
         permit = self._breaker(name).admit()
-        return Admission(name, permit) if permit is not None else None
+        return Admission(name, permit, permit.is_probe) if permit is not None else None
 
     async def settle(self, admission: Admission, outcome: Outcome) -> None:
         permit = admission.token

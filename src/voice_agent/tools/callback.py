@@ -47,8 +47,10 @@ def callback_tool(client: ShopClient) -> Tool:
         },
         handler=handle,
         fallback="I'm sorry, I can't arrange a callback right now.",
+        unsure="I'm sorry, I couldn't find out whether the callback was arranged.",
         timeout_s=4.0,
         read_only=False,
+        keyed=True,
         summary=_summary,
     )
 

@@ -20,5 +20,6 @@ def end_call_tool() -> Tool:
         parameters={"type": "object", "properties": {}, "additionalProperties": False},
         handler=handle,
         fallback="Goodbye.",
+        unsure="Goodbye.",
         read_only=False,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voice_agent.tools.arguments import ORDER_ID, REASON, language_of, text_schema
+from voice_agent.conversation.locales import language_of
+from voice_agent.tools.arguments import ORDER_ID, REASON, text_schema
 from voice_agent.tools.backend_client import Refusal, ShopClient
 from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.orders import normalise_order_id
@@ -84,8 +85,10 @@ def return_tool(client: ShopClient) -> Tool:
         },
         handler=handle,
         fallback="I'm sorry, I can't start the return right now. Please don't send anything back yet.",
+        unsure="I'm sorry, I couldn't find out whether the return was started. Please don't send anything back yet.",
         timeout_s=4.0,
         read_only=False,
+        keyed=True,
         identity=IdentityLevel.VERIFIED,
         read_back=_question,
         summary=_summary,

@@ -4,9 +4,10 @@ Every call gets exactly one ``ToolResult``; nothing but cancellation leaves ``ru
 be one of the agent's and callable by the asker, the caller's identity must suffice, the arguments must fit the schema, the
 caller must have agreed where the tool asks for that, fewer than ``at_once`` calls of the tool must be under way (others
 wait, up to half the tool's time budget), and its circuit breaker must admit the call. Then the handler runs inside what is
-left of the budget; reads are tried again after an exponential backoff with full jitter while the budget lasts, writes never.
-A business answer ("no such order") is a success for the breaker. Who the caller is comes from ``ToolContext`` only. Text
-in a result that tries to give orders is marked as what it is, before anybody reads it.
+left of the budget; reads are tried again after an exponential backoff with full jitter while the budget lasts, writes and a
+breaker's probes never. A failed write is told as one of unknown outcome unless it is certain that it changed nothing. A
+business answer ("no such order") is a success for the breaker. Who the caller is comes from ``ToolContext`` only. Text in a
+result that tries to give orders is marked as what it is, before anybody reads it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import structlog
 
 from voice_agent.clock import Clock
 from voice_agent.config import ToolSettings
-from voice_agent.errors import BugError, ProviderError
-from voice_agent.models import CONFIRMATION_REQUIRED, ToolCall, ToolResult, ToolStatus
+from voice_agent.conversation.locales import language_of, resolve_locale
+from voice_agent.errors import BugError, ProviderError, ProviderFault, ToolError
+from voice_agent.models import CONFIRMATION_REQUIRED, OUTCOME_UNKNOWN, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.circuit_breaker import BreakerState
 from voice_agent.providers.understanding.planted import Marked, mark_data
 from voice_agent.tools.base import SENSITIVE_TAG, IdentityLevel, ReadBack, Tool, ToolAnswer, ToolContext
@@ -93,7 +95,7 @@ class ToolRouter:
             return _to_be_agreed(call, tool, tool.read_back, arguments, context)
         answer, reason = await self._within_limits(tool, arguments, context)
         if answer is None:
-            return _failed(call, tool, reason)
+            return failed(call, tool, reason, context)
         status = ToolStatus.OK if answer.found else ToolStatus.BUSINESS_ERROR
         marked = await _marked(answer.data)
         if marked.rules:
@@ -129,7 +131,8 @@ class ToolRouter:
                 return None, "breaker_open"
             outcome = Outcome.GIVEN_UP
             try:
-                answer, reason = await self._attempt(tool, arguments, context, deadline_s)
+                attempts = READ_ATTEMPTS if tool.read_only and not admission.probe else 1
+                answer, reason = await self._attempt(tool, arguments, context, deadline_s, attempts)
                 outcome = Outcome.FAILURE if answer is None else Outcome.SUCCESS
                 return answer, reason
             finally:
@@ -138,11 +141,10 @@ class ToolRouter:
             places.release()
 
     async def _attempt(
-        self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext, deadline_s: float
+        self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext, deadline_s: float, attempts: int
     ) -> tuple[ToolAnswer | None, str]:
         """The handler's answer by ``deadline_s``, or ``None`` and why there is none."""
-        attempts = READ_ATTEMPTS if tool.read_only else 1
-        reason = "error"
+        reason = ""
         try:
             async with asyncio.timeout(deadline_s - self._clock.now()):
                 for attempt in range(1, attempts + 1):
@@ -150,7 +152,7 @@ class ToolRouter:
                         return _checked(await _called(tool, arguments, context)), ""
                     except Exception as error:
                         # Whatever a tool raises ends here: the caller hears the fallback, the log keeps the cause.
-                        reason = "timeout" if isinstance(error, TimeoutError) else "error"
+                        reason = _reason(tool, error)
                         _log_failure(tool, context, error, attempt)
                         if attempt == attempts or not _worth_retrying(error):
                             break
@@ -159,7 +161,7 @@ class ToolRouter:
                         break  # nothing would be left for another attempt: the caller need not wait for that
                     await asyncio.sleep(pause_s)
         except TimeoutError as error:
-            reason = "timeout"
+            reason = _reason(tool, error)
             _log_failure(tool, context, error, 0)
         return None, reason
 
@@ -195,6 +197,17 @@ async def _marked(data: Mapping[str, Any]) -> Marked:
     return await asyncio.to_thread(mark_data, dict(data))
 
 
+def _reason(tool: Tool, error: Exception) -> str:
+    """Why a call failed. What changes something may have done so, unless its error says that it has not."""
+    undone = isinstance(error, ProviderError | ToolError) and error.undone
+    if not tool.read_only and not undone:
+        return OUTCOME_UNKNOWN
+    late = isinstance(error, TimeoutError) or (
+        isinstance(error, ProviderError) and error.category is ProviderFault.TIMEOUT
+    )
+    return "timeout" if late else "error"
+
+
 def _worth_retrying(error: Exception) -> bool:
     if isinstance(error, ProviderError):
         return error.retryable
@@ -220,7 +233,7 @@ def _to_be_agreed(
         question = read_back(arguments, context.locale)
     except Exception as error:  # a source's own code: whatever it raises, nothing may run unasked
         _log_failure(tool, context, error, 0)
-        return _failed(call, tool, "error")
+        return failed(call, tool, "error", context)
     message = "The caller must agree first. The question is being asked; do not ask it yourself."
     return _refused(call, ToolStatus.DENIED, CONFIRMATION_REQUIRED, message, spoken=question)
 
@@ -229,6 +242,13 @@ def _refused(call: ToolCall, status: ToolStatus, reason: str, message: str, *, s
     return ToolResult(call.call_id, call.name, status, {"error": message}, reason, spoken)
 
 
-def _failed(call: ToolCall, tool: Tool, reason: str) -> ToolResult:
-    data = {"error": "The tool does not work at the moment."}
-    return ToolResult(call.call_id, call.name, ToolStatus.FAILED, data, reason, tool.fallback)
+def failed(call: ToolCall, tool: Tool, reason: str, context: ToolContext) -> ToolResult:
+    """A failure in the model's words and the caller's."""
+    prompts = context.prompts or resolve_locale(context.locale).prompts
+    own, general = tool.fallback, prompts.tool_failed
+    told = "The tool does not work at the moment."
+    if reason == OUTCOME_UNKNOWN:
+        own, general = tool.unsure, prompts.tool_unsure
+        told = "Nobody knows whether this was done. Look it up, if a tool can tell, before you claim either."
+    spoken = own if own and language_of(context.locale) == "en" else general
+    return ToolResult(call.call_id, call.name, ToolStatus.FAILED, {"error": told}, reason, spoken)

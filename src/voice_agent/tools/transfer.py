@@ -45,5 +45,6 @@ def transfer_tool() -> Tool:
         },
         handler=handle,
         fallback="I'm sorry, I can't put you through right now.",
+        unsure="I'm sorry, I can't put you through right now.",
         read_only=False,
     )

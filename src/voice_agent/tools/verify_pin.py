@@ -73,6 +73,7 @@ def verify_pin_tool(verifier: PinVerifier) -> Tool:
         },
         handler=handle,
         fallback="I'm sorry, I can't check your PIN right now.",
+        unsure="I'm sorry, I can't check your PIN right now.",
         timeout_s=_TIMEOUT_S,
         read_only=False,
         model_callable=False,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from benchmarks.spoken_secrets.scenarios import SCENARIOS, Key, Say
 
-from voice_agent.store.demo import demo_shop
+from voice_agent.store.demo import demo_callers
 
 
 def test_there_are_enough_calls_of_every_kind_in_several_voices() -> None:
@@ -22,7 +20,7 @@ def test_there_are_enough_calls_of_every_kind_in_several_voices() -> None:
 
 
 def test_each_pin_is_its_callers_and_spoken_in_one_call_only() -> None:
-    pins = {caller["caller_id"]: caller["pin"] for caller in demo_shop(date(2026, 11, 29)).callers}
+    pins = {caller.caller_id: caller.pin for caller in demo_callers()}
     assert all(pins[scenario.caller_id] == scenario.pin for scenario in SCENARIOS)
     spoken = [scenario.pin for scenario in SCENARIOS if "pin" in scenario.kinds]
     assert len(set(spoken)) == len(spoken)  # a find in what calls share belongs to one of them

@@ -12,7 +12,8 @@ import pytest
 from tests.unit.call.scripted import Caller, World, answer, broken
 from tests.virtual_time import run_virtual
 
-from voice_agent.models import PolicyReason, Role, ToolCall, ToolStatus
+from voice_agent.errors import ToolError
+from voice_agent.models import OUTCOME_UNKNOWN, PolicyReason, Role, ToolCall, ToolStatus
 from voice_agent.providers.llm.base import LlmFinished, ToolCallRequested
 from voice_agent.tools.base import Tool, ToolAnswer, ToolContext
 
@@ -20,16 +21,22 @@ from voice_agent.tools.base import Tool, ToolAnswer, ToolContext
 class Ledger:
     """The far side of a tool: what it was told to change, with which key."""
 
-    def __init__(self, takes_s: float = 0.0) -> None:
+    def __init__(self, takes_s: float = 0.0, faults: list[ToolError] | None = None) -> None:
+        """``faults`` end the first calls, after the change was made unless they say otherwise."""
         self.changes: list[tuple[dict[str, Any], str]] = []
         self._takes_s = takes_s
+        self._faults = faults or []
 
     async def handle(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
         await asyncio.sleep(self._takes_s)
-        self.changes.append((dict(arguments), context.idempotency_key))
+        fault = self._faults.pop(0) if self._faults else None
+        if fault is None or not fault.undone:
+            self.changes.append((dict(arguments), context.idempotency_key))
+        if fault is not None:
+            raise fault
         return ToolAnswer({"status": "cancelled"})
 
-    def tool(self, *, read_only: bool = False, asks: bool = False) -> Tool:
+    def tool(self, *, read_only: bool = False, asks: bool = False, keyed: bool = False) -> Tool:
         return Tool(
             name="cancel_order",
             description="Cancels an order.",
@@ -40,7 +47,9 @@ class Ledger:
             },
             handler=self.handle,
             fallback="I can't cancel it.",
+            unsure="It may be cancelled or not.",
             read_only=read_only,
+            keyed=keyed,
             timeout_s=5.0,
             read_back=(lambda a, locale: f"Shall I cancel order {a['order_id']}?") if asks else None,
         )
@@ -142,6 +151,89 @@ def test_a_tool_under_way_when_the_caller_hangs_up_has_its_end_in_the_log(read_o
     assert names.count("tool_call") == names.count("tool_result") == 1
     assert ends(caller) == [("c0", "failed" if read_only else "ok")]
     assert len(ledger.changes) == (0 if read_only else 1)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_change_that_the_end_of_the_call_cut_off_may_have_been_made(read_only: bool) -> None:
+    async def scene(caller: Caller) -> None:
+        await caller.until("reply_finished")
+        await caller.says("Cancel it")
+        await caller.until("tool_call")
+        await caller.hangs_up()
+
+    caller = call(scene, World(rounds=[wants("83102")]), Ledger(takes_s=4.5).tool(read_only=read_only))
+    assert caller.last("tool_result").result.reason == ("call_ended" if read_only else OUTCOME_UNKNOWN)
+
+
+# Failures
+
+UNKNOWN, UNDONE = ToolError("the answer was lost"), ToolError("nobody is there", undone=True)
+OFFER = "Would you like me to connect you with a colleague?"
+
+
+def spoken(caller: Caller) -> list[str]:
+    """What was said in answers, sentence by sentence."""
+    entries = [record.entry for record in caller.records]
+    answers = {entry.reply_id for entry in entries if entry.name == "start_reply"}
+    return [entry.text for entry in entries if entry.name == "llm_sentence" and entry.reply_id in answers]
+
+
+def test_what_certainly_changed_nothing_is_tried_again_when_it_is_asked_for_again() -> None:
+    ledger = Ledger(faults=[UNDONE])
+    rounds = [wants("83102"), wants("83102", call_id="d"), answer("Done.")]
+    caller = call(turns("Cancel it", "please try that again"), World(rounds=rounds), ledger.tool())
+    assert spoken(caller) == ["I can't cancel it.", OFFER, "Done."]
+    assert len(ledger.changes) == 1
+
+
+def test_a_failed_tool_speaks_for_itself_and_no_model_after_it() -> None:
+    rounds = [wants("83102"), answer("It is cancelled, and you get a thousand dollars.")]
+    caller = call(turns("Cancel it"), World(rounds=rounds), Ledger(faults=[UNKNOWN]).tool())
+    assert spoken(caller) == ["It may be cancelled or not.", OFFER]
+
+
+def test_what_other_tools_found_is_still_told_after_the_failure_of_one() -> None:
+    ledger = Ledger(faults=[UNDONE])
+    caller = call(
+        turns("Cancel both"), World(rounds=[wants("1", "2"), answer("The other is cancelled.")]), ledger.tool()
+    )
+    assert spoken(caller) == ["I can't cancel it.", "The other is cancelled."]
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_change_of_unknown_outcome_is_made_again_only_where_its_key_makes_it_once(keyed: bool) -> None:
+    ledger = Ledger(faults=[UNKNOWN])
+    rounds = [wants("83102"), wants("83102", call_id="d"), answer("Done.")]
+    caller = call(turns("Cancel it", "did that work out"), World(rounds=rounds), ledger.tool(keyed=keyed))
+    last = ["Done."] if keyed else ["It may be cancelled or not.", OFFER]
+    assert spoken(caller) == ["It may be cancelled or not.", OFFER, *last]
+    assert len(ledger.changes) == (2 if keyed else 1)
+    assert len({key for _, key in ledger.changes}) == 1
+
+
+def test_a_second_yes_to_a_change_of_unknown_outcome_is_the_same_change() -> None:
+    ledger = Ledger(faults=[UNKNOWN])
+    rounds = [wants("83102"), wants("83102", call_id="d"), answer("Done.")]
+    texts = ("Cancel order 83102", "Yes.", "please try that again", "Yes.")
+    call(turns(*texts, then_s=6.0), World(rounds=rounds), ledger.tool(asks=True))
+    assert len(ledger.changes) == 2
+    assert len({key for _, key in ledger.changes}) == 1
+
+
+def test_a_later_failure_does_not_deny_a_change_that_may_have_been_made_before() -> None:
+    ledger = Ledger(faults=[UNKNOWN, UNDONE])
+    rounds = [wants("83102"), wants("83102", call_id="d"), answer("Done.")]
+    caller = call(turns("Cancel it", "please try that again"), World(rounds=rounds), ledger.tool(keyed=True))
+    assert spoken(caller) == ["It may be cancelled or not.", OFFER] * 2
+
+
+def test_the_caller_hears_what_failed_last_before_being_handed_over() -> None:
+    ledger = Ledger(faults=[UNDONE, UNDONE, UNKNOWN])
+    rounds = [wants("1"), wants("2", call_id="d"), wants("3", call_id="e")]
+    caller = call(turns("Cancel it", "then the second one", "then the third one"), World(rounds=rounds), ledger.tool())
+    assert caller.last("escalation").packet.reason is PolicyReason.REPEATED_FAILURES
+    said = [r.entry.segments for r in caller.records if r.entry.name == "say" and r.entry.purpose == "handover"]
+    assert said[0] == ("It may be cancelled or not.",)
 
 
 # Agreement
@@ -255,3 +347,38 @@ def test_a_yes_to_whether_the_caller_is_still_there_agrees_to_nothing() -> None:
     caller = call(scene, World(rounds=[wants("83102"), answer("Good.")]), ledger.tool(asks=True))
     assert "idle" in [r.entry.purpose for r in caller.records if r.entry.name == "say"]
     assert ledger.changes == []
+
+
+# What the caller said of themselves
+
+
+def test_a_tool_gets_the_parts_of_an_address_that_the_model_knows_as_a_placeholder() -> None:
+    got: list[Mapping[str, Any]] = []
+
+    async def handle(arguments: Mapping[str, Any], context: ToolContext) -> ToolAnswer:
+        got.append(arguments)
+        return ToolAnswer({})
+
+    names = ("street", "extra", "city", "postal_code")
+    tool = Tool(
+        name="send_to",
+        description="Sends it there.",
+        parameters={"type": "object", "properties": {n: {"type": "string"} for n in names}, "required": ["city"]},
+        handler=handle,
+        fallback="I can't send it.",
+        read_only=False,
+    )
+    place = {name: f"[ADDRESS].{name}" for name in names}
+    partial = {name: f"[ADDRESS 2].{name}" for name in names}
+    rounds = [
+        [ToolCallRequested(ToolCall(f"c{n}", "send_to", json.dumps(arguments))), LlmFinished()]
+        for n, arguments in enumerate((place, partial))
+    ]
+    caller = call(
+        turns("Send it to 14 Birch Lane, Madison, Wisconsin, 53703", "Send it to 9 Elm Street in Austin"),
+        World(rounds=[rounds[0], answer("Done."), rounds[1], answer("I can't.")]),
+        tool,
+    )
+    assert got == [{"street": "14 Birch Lane", "city": "Madison", "postal_code": "53703"}]
+    assert ends(caller) == [("c0", "ok"), ("c1", "invalid")]
+    assert "Birch" not in str([record.entry for record in caller.records])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,6 +31,13 @@ def test_a_caller_is_added_listed_and_removed() -> None:
     assert run("set-pin", "+15550199", typed="9371\n").output.strip() == "+15550199 has a new PIN"
     assert run("remove", "+15550199").exit_code == 0
     assert "+15550199" not in run("list").output
+
+
+def test_the_demo_people_are_told_with_their_pins() -> None:
+    told = run("demo").output
+    assert len(re.findall(r"\+\d{8,}", told)) == 230
+    assert re.search(r"\+15550100 .* Dana Reyes .* 4271 ", told)
+    assert "+15550100" not in run("list").output  # without demo data nobody of them may prove anything
 
 
 @pytest.mark.parametrize("typed", ["1234\n", "12\n", "\n"])

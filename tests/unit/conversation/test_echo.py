@@ -32,6 +32,11 @@ def test_a_caller_who_goes_on_beyond_the_echo_is_less_alike() -> None:
     assert likeness("thirty days wait that is not what I asked", [AGENT]) < 0.6
 
 
+def test_what_is_masked_was_not_said_by_its_name() -> None:
+    assert likeness("[ADDRESS]", ["What is the full new address?"]) == 0.0
+    assert likeness("[ADDRESS 2] please", ["What is the full new address, please?"]) == 0.0
+
+
 @pytest.mark.parametrize("heard", ["", "you", "thirty", "any"])
 def test_too_few_letters_tell_nothing(heard: str) -> None:
     assert likeness(heard, [AGENT]) == 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 from sqlalchemy import func, select
+from structlog.testing import capture_logs
 from tests.shops import NOON, TOKEN, WallClock, open_shop
 
 from voice_agent.demo_backend import tables as t
@@ -321,6 +323,8 @@ async def test_the_fault_switch_is_there_only_when_asked_for(client: Client) -> 
     assert_problem(await client.ask("/orders/83102"), 503, "failure", "unavailable")
     assert (await client.ask("/orders/83102")).status_code == 200
     assert (await client.http.put("/dev/faults/get_order/explode")).status_code == 400
+    asked = (await client.http.get("/dev/faults/asked")).json()
+    assert (asked["get_order"], asked["list_orders"]) == (2, 0)
 
     from voice_agent.demo_backend.api import create_api
     from voice_agent.demo_backend.shop import Shop
@@ -334,3 +338,15 @@ def test_an_address_of_a_request_fits_the_address_of_an_answer() -> None:
     from voice_agent.demo_backend.wire import AddressRequest
 
     assert set(AddressRequest.model_fields) == set(Address.model_fields)
+
+
+async def test_the_log_tells_what_was_asked_and_never_for_whom(client: Client) -> None:
+    with capture_logs() as lines:
+        await client.ask("/orders/83102")
+        await client.ask("/orders/99999")
+        await client.ask("/orders/83240/cancellation", {}, key="a")
+        await client.ask("/nowhere")
+        await client.http.get("/v1/status", headers={"authorization": "Bearer wrong"})
+    told = [(line["operation"], line["status"]) for line in lines]
+    assert told == [("get_order", 200), ("get_order", 404), ("cancel_order", 200), ("unknown", 404), ("unknown", 401)]
+    assert not re.search(r"1?5550100|83102|83240", repr([{**line, "took_ms": 0} for line in lines]))

@@ -14,7 +14,7 @@ from voice_agent.demo_backend import tables as t
 from voice_agent.demo_backend.database import open_shop_database
 from voice_agent.demo_backend.demo_orders import DemoData, Row, demo_data
 from voice_agent.demo_backend.seed import seed_shop
-from voice_agent.store.demo import demo_shop
+from voice_agent.store.demo import demo_callers
 from voice_agent.store.records import OrderStatus
 
 TODAY = date(2026, 11, 23)
@@ -59,29 +59,34 @@ def test_the_same_is_drawn_on_every_day_but_for_the_dates(data: DemoData) -> Non
     assert shifts == {timedelta(days=40)}
 
 
-def test_the_platforms_demo_orders_are_among_them_as_they_are_there(data: DemoData) -> None:
-    mine = {row["order_id"]: row for row in data.orders}
-    lines = by_order(data.items)
-    for order in demo_shop(TODAY).orders:
-        row = mine[order.order_id]
-        assert row["status"] == order.status.value
-        for name in (
-            "caller_id",
-            "placed_on",
-            "estimated_delivery",
-            "delivered_on",
-            "carrier",
-            "total_cents",
-            "currency",
-        ):
-            assert row[name] == getattr(order, name), (order.order_id, name)
-        assert [(line["name"], line["quantity"]) for line in lines[order.order_id]] == [
-            (item.name, item.quantity) for item in order.items
-        ]
-    owned_by_known = {row["order_id"] for row in data.orders} - {order.order_id for order in demo_shop(TODAY).orders}
-    known = {row["caller_id"] for row in demo_shop(TODAY).callers}
-    assert not any(mine[order_id]["caller_id"] in known for order_id in owned_by_known)
-    assert "99999" not in mine  # other tests' number of an order that does not exist
+def test_the_callers_of_the_readme_have_exactly_their_orders(data: DemoData) -> None:
+    owned: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for row in data.orders:
+        owned[row["caller_id"]][row["order_id"]] = row["status"]
+    assert owned["+15550100"] == {"83102": "in_transit", "83117": "delivered", "83240": "processing"}
+    assert owned["+15550101"] == {"84455": "delayed"}
+    assert owned["+15550102"] == {}
+    assert "99999" not in {
+        row["order_id"] for row in data.orders
+    }  # other tests' number of an order that does not exist
+    (jacket,) = [row for row in data.orders if row["order_id"] == "83102"]
+    assert (jacket["carrier"], jacket["total_cents"], jacket["currency"]) == ("UPS", 17_700, "USD")
+
+
+def test_its_customers_are_those_whom_the_platform_can_prove(data: DemoData) -> None:
+    assert [(person.caller_id, person.name, person.locale) for person in data.people] == [
+        (caller.caller_id, caller.name, caller.locale) for caller in demo_callers()
+    ]
+
+
+@pytest.mark.parametrize("today", [TODAY, date(2028, 2, 29), date(2026, 12, 31)])
+def test_what_is_under_way_comes_within_days_on_any_day(today: date) -> None:
+    moving = {OrderStatus.PROCESSING, OrderStatus.SHIPPED, OrderStatus.IN_TRANSIT, OrderStatus.DELAYED}
+    for row in demo_data(today).orders:
+        if OrderStatus(row["status"]) in moving:
+            assert today < row["estimated_delivery"] <= today + timedelta(days=7)
+        elif row["status"] == OrderStatus.OUT_FOR_DELIVERY:
+            assert row["estimated_delivery"] == today
 
 
 def test_every_order_is_consistent_in_itself(data: DemoData) -> None:

@@ -9,6 +9,7 @@ from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
 from voice_agent.conversation.codec import Kind, entry_types
 from voice_agent.models import (
+    CALL_ENDED,
     CallId,
     CallOutcome,
     ContextPacket,
@@ -93,6 +94,11 @@ def test_a_call_reads_from_start_to_end() -> None:
         (e.TransferFinished(None), "warning", "transfer failed"),
         (e.ToolReturned(R1, ToolResult("t", "order_status", ToolStatus.FAILED)), "warning", "tool_result"),
         (e.ToolReturned(R1, ToolResult("t", "order_status", ToolStatus.OK)), "info", "tool_result"),
+        (
+            e.ToolReturned(R1, ToolResult("t", "order_status", ToolStatus.FAILED, reason=CALL_ENDED)),
+            "info",
+            "tool_result",
+        ),
         (c.EndCall(CallOutcome.ERROR, "overflow"), "error", "call_end"),
         (c.DropTurn(T1, "backchannel"), "debug", "turn_dropped"),
         (c.StartReply(R1, T1, OpenQuestion.NONE, False), "debug", "start_reply"),

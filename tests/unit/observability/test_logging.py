@@ -73,6 +73,9 @@ def test_every_value_is_masked(configure: Configure) -> None:
 def test_the_standard_library_goes_the_same_way(configure: Configure) -> None:
     for name in ("uvicorn", "uvicorn.access"):
         logging.getLogger(name).addHandler(logging.StreamHandler(io.StringIO()))
+        logging.getLogger(
+            name
+        ).propagate = True  # a server without an access log, in this process, turns it off for good
     pipeline, stream = configure()
     logging.getLogger("uvicorn.access").info(
         '%s - "%s %s" %d', "127.0.0.1:9", "GET", "/ws/call?caller_id=%2B14155552671&token=abc123&locale=en-US", 101

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from voice_agent.conversation import commands as c
 from voice_agent.conversation import events as e
 from voice_agent.models import (
+    CALL_ENDED,
     CallId,
     CallOutcome,
     ContextPacket,
@@ -108,12 +109,14 @@ def test_tool_names_come_from_the_registry_only() -> None:
             (1.0, tool_returned("order_status", ToolStatus.BUSINESS_ERROR)),
             (1.0, tool_returned("order_status", ToolStatus.DENIED)),
             (1.0, tool_returned("drop_tables", ToolStatus.FAILED)),
+            # Who hangs up while something is looked up has not made the tool fail.
+            (1.0, e.ToolReturned(R1, ToolResult("t", "order_status", ToolStatus.FAILED, reason=CALL_ENDED))),
         ],
     )
     found = samples(metrics)
     assert found['voice_tool_failures_total{tool_name="order_status"}'] == 1
     assert found['voice_tool_failures_total{tool_name="other"}'] == 1
-    assert found['voice_tool_calls_total{tool_name="order_status"}'] == 4
+    assert found['voice_tool_calls_total{tool_name="order_status"}'] == 5
     assert not any("drop_tables" in key for key in found)
 
 

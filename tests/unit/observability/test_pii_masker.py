@@ -80,6 +80,23 @@ def test_what_a_tool_needs_can_be_had_back_until_the_call_ends() -> None:
     assert masker.reveal("[PHONE]") is None
 
 
+def test_an_address_can_be_had_back_in_parts() -> None:
+    masker = Masker()
+    masker.mask("I live at fourteen Birch Lane, Madison, Wisconsin, five three seven oh three")
+    masker.mask("no, my new address is 9 Elm Street in Austin")
+    assert masker.reveal_all("[ADDRESS].street|[ADDRESS].city|[ADDRESS].postal_code") == "14 Birch Lane|Madison|53703"
+    assert masker.reveal_all("[ADDRESS].extra") == ""
+    assert masker.reveal_all("[ADDRESS 2].street") == ""  # where it ends is not certain
+    assert masker.reveal_all("It goes to [ADDRESS 2].") == "It goes to 9 Elm Street in Austin."
+    assert masker.reveal_all("[ADDRESS 3].city") == "[ADDRESS 3].city"
+
+
+def test_other_values_have_no_parts() -> None:
+    masker = Masker()
+    masker.mask("call +1 415 555 2671")
+    assert masker.reveal_all("[PHONE].city") == "+14155552671.city"
+
+
 def test_cards_and_secrets_cannot_be_had_back_and_nothing_shows() -> None:
     masker = Masker()
     masker.mask("card 4111 1111 1111 1111, my pin is 4271, call +1 415 555 2671, ssn 123-45-6789")

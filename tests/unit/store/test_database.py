@@ -127,9 +127,9 @@ async def test_another_schema_version_is_refused_and_left_alone(tmp_path: Path) 
 
 async def test_somebody_elses_tables_are_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / SQLITE_FILE) as connection:
-        connection.execute("CREATE TABLE orders (anything TEXT)")
+        connection.execute("CREATE TABLE callers (anything TEXT)")
     connection.close()
-    assert "'orders'" in await refusal("", tmp_path)
+    assert "'callers'" in await refusal("", tmp_path)
 
 
 async def test_many_openers_at_once_all_find_a_complete_database(tmp_path: Path) -> None:

@@ -1,75 +1,55 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from datetime import date, timedelta
+import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, select, update
 from tests.unit.store.conftest import WallClock, store_settings
 
 from voice_agent.config import IdentitySettings
-from voice_agent.errors import StoreError
+from voice_agent.errors import ConfigError
 from voice_agent.models import SecretOutcome
+from voice_agent.store.caller_admin import CallerAdmin, weakness
 from voice_agent.store.callers import CallerDirectory, _matches
-from voice_agent.store.database import Database, open_database
-from voice_agent.store.demo import demo_shop, seed_demo
-from voice_agent.store.orders import DatabaseOrders
-from voice_agent.store.records import OrderStatus
-from voice_agent.store.tables import callers, orders
+from voice_agent.store.database import SQLITE_FILE, Database, open_database
+from voice_agent.store.demo import demo_callers, seed_demo
+from voice_agent.store.tables import callers
 
-TODAY = date(2026, 3, 1)
 SETTINGS = IdentitySettings.model_construct(pin_digits=4, pin_max_attempts=3, pin_lockout_s=900)
 
-
-def test_the_demo_shop_is_large_and_varied() -> None:
-    shop = demo_shop(TODAY)
-    assert len(shop.callers) >= 40
-    assert len(shop.orders) >= 100
-    assert len({caller["caller_id"] for caller in shop.callers}) == len(shop.callers)
-    assert len({order.order_id for order in shop.orders}) == len(shop.orders)
-    assert {order.status for order in shop.orders} == set(OrderStatus)
-    assert shop == demo_shop(TODAY)
-
-
-def test_the_callers_of_the_readme_have_exactly_their_orders() -> None:
-    owned: dict[str, dict[str, str]] = {}
-    for order in demo_shop(TODAY).orders:
-        owned.setdefault(order.caller_id, {})[order.order_id] = order.status.value
-    assert owned["+15550100"] == {"83102": "in_transit", "83117": "delivered", "83240": "processing"}
-    assert owned["+15550101"] == {"84455": "delayed"}
-    assert "+15550102" not in owned
+#: What version 0.1.0 kept beside the tables of today, with the row that stands for its whole demo shop.
+OLD_ORDERS = """
+CREATE TABLE orders (
+  order_id VARCHAR(32) PRIMARY KEY, caller_id VARCHAR(72) NOT NULL REFERENCES callers (caller_id),
+  status VARCHAR(20) NOT NULL, placed_on DATE NOT NULL, estimated_delivery DATE, delivered_on DATE,
+  carrier VARCHAR(60) NOT NULL, total_cents INTEGER NOT NULL, currency VARCHAR(3) NOT NULL);
+CREATE TABLE order_items (
+  order_id VARCHAR(32) REFERENCES orders (order_id) ON DELETE CASCADE, position INTEGER, name TEXT, quantity INTEGER);
+INSERT INTO orders VALUES ('83102', '+15550100', 'in_transit', '2026-02-25', '2026-03-03', NULL, 'UPS', 17700, 'USD');
+UPDATE meta SET value = '2026-03-01' WHERE key = 'demo_seed';
+"""
 
 
-@pytest.mark.parametrize("today", [TODAY, date(2028, 2, 29), date(2026, 12, 31)])
-def test_every_orders_dates_make_sense_on_any_day(today: date) -> None:
-    moving = {OrderStatus.PROCESSING, OrderStatus.SHIPPED, OrderStatus.IN_TRANSIT, OrderStatus.DELAYED}
-    for order in demo_shop(today).orders:
-        assert order.placed_on <= today
-        assert order.total_cents > 0
-        assert order.items
-        if order.status in moving:
-            assert order.estimated_delivery is not None
-            assert today < order.estimated_delivery <= today + timedelta(days=7)
-        if order.status is OrderStatus.OUT_FOR_DELIVERY:
-            assert order.estimated_delivery == today
-        if order.status in (OrderStatus.DELIVERED, OrderStatus.RETURNED):
-            assert order.delivered_on is not None
-            assert order.placed_on < order.delivered_on <= today
-        else:
-            assert order.delivered_on is None
+def test_there_are_many_people_and_no_two_are_alike() -> None:
+    people = demo_callers()
+    assert len(people) == 230
+    for distinct in ("caller_id", "pin", "pin_hash"):
+        assert len({getattr(person, distinct) for person in people}) == len(people)
+    assert not [person.caller_id for person in people if weakness(person.pin, 4)]
 
 
 def test_the_precomputed_hashes_fit_the_pins() -> None:
-    shop = demo_shop(TODAY)
-    assert Counter(_matches(caller["pin_hash"], caller["pin"]) for caller in shop.callers) == {True: len(shop.callers)}
+    for person in demo_callers()[::20]:  # 20-60 ms each; all of them were made by one run
+        assert _matches(person.pin_hash, person.pin), person.caller_id
 
 
 async def test_the_seeded_callers_can_verify_themselves(database: Database, clock: WallClock) -> None:
-    await seed_demo(database, TODAY)
+    assert await seed_demo(database) == 230
     directory = CallerDirectory(database, SETTINGS, clock)
-    for caller_id, pin in (("+15550100", "4271"), ("+15550101", "9036"), ("+15550102", "2280")):
+    last = demo_callers()[-1]
+    for caller_id, pin in (("+15550100", "4271"), ("+15550101", "9036"), (last.caller_id, last.pin)):
         assert await directory.verify(caller_id, pin) == (SecretOutcome.VERIFIED, 3)
     caller = await directory.find("+15550100")
     assert caller is not None
@@ -77,48 +57,46 @@ async def test_the_seeded_callers_can_verify_themselves(database: Database, cloc
     directory.close()
 
 
-async def test_seeding_again_changes_nothing(database: Database) -> None:
-    first = await seed_demo(database, TODAY)
-    assert first.changed
-    before = await DatabaseOrders(database).orders_of("+15550105")
-    assert not (await seed_demo(database, TODAY)).changed
-    assert await DatabaseOrders(database).orders_of("+15550105") == before
-
-
-async def test_a_later_day_moves_the_dates_but_touches_no_caller(database: Database) -> None:
-    await seed_demo(database, TODAY)
+async def test_seeding_again_brings_nobody_back_and_touches_nobody(database: Database) -> None:
+    await seed_demo(database)
     async with database.begin() as connection:
         await connection.execute(update(callers).where(callers.c.caller_id == "+15550100").values(pin_hash="changed"))
-    report = await seed_demo(database, TODAY + timedelta(days=40))
-    assert (report.changed, report.callers) == (True, 0)
-    order = await DatabaseOrders(database).order("+15550100", "83102")
-    assert order is not None
-    assert order.estimated_delivery == TODAY + timedelta(days=42)
+        await connection.execute(delete(callers).where(callers.c.caller_id == "+15550101"))
+    assert await seed_demo(database) == 0
     async with database.begin() as connection:
         kept = select(callers.c.pin_hash).where(callers.c.caller_id == "+15550100")
         assert (await connection.execute(kept)).scalar_one() == "changed"
-        assert (await connection.execute(select(func.count()).select_from(orders))).scalar_one() == report.orders
+        assert (await connection.execute(select(func.count()).select_from(callers))).scalar_one() == 229
 
 
 async def test_two_processes_may_seed_at_once(tmp_path: Path) -> None:
-    async def seed() -> None:
+    async def seed() -> int:
         async with open_database(store_settings(), tmp_path) as database:
-            await seed_demo(database, TODAY)
+            return await seed_demo(database)
 
-    await asyncio.gather(*(seed() for _ in range(4)))
-    async with open_database(store_settings(), tmp_path) as database, database.begin() as connection:
-        shop = demo_shop(TODAY)
-        assert (await connection.execute(select(func.count()).select_from(orders))).scalar_one() == len(shop.orders)
-        assert (await connection.execute(select(func.count()).select_from(callers))).scalar_one() == len(shop.callers)
+    assert sorted(await asyncio.gather(*(seed() for _ in range(4)))) == [0, 0, 0, 230]
 
 
-async def test_an_order_number_of_somebody_else_is_not_overwritten(database: Database) -> None:
-    async with database.begin() as connection:
-        await connection.execute(
-            insert(callers).values(caller_id="real", name="Real Customer", locale="en-US", pin_hash="-")
-        )
-        row = {"order_id": "83102", "caller_id": "real", "status": "shipped", "placed_on": TODAY, "carrier": ""}
-        await connection.execute(insert(orders).values({**row, "total_cents": 100, "currency": "USD"}))
-    with pytest.raises(StoreError, match="order numbers are taken"):
-        await seed_demo(database, TODAY)
-    assert await DatabaseOrders(database).order("real", "83102") is not None
+async def test_a_database_of_an_earlier_version_gets_the_further_people_and_keeps_its_orders(
+    tmp_path: Path, clock: WallClock
+) -> None:
+    async with open_database(store_settings(), tmp_path) as database:
+        await seed_demo(database)
+        async with database.begin() as connection:
+            await connection.execute(delete(callers).where(~callers.c.caller_id.startswith("+155501")))
+            await connection.execute(update(callers).where(callers.c.caller_id == "+15550100").values(pin_hash="own"))
+    with sqlite3.connect(tmp_path / SQLITE_FILE) as file:
+        file.executescript(OLD_ORDERS)
+    file.close()
+    async with open_database(store_settings(), tmp_path) as database:
+        assert await seed_demo(database) == 185
+        async with database.begin() as connection:
+            kept = select(callers.c.pin_hash).where(callers.c.caller_id == "+15550100")
+            assert (await connection.execute(kept)).scalar_one() == "own"
+        admin = CallerAdmin(database, clock)
+        await admin.remove("+15550101")
+        with pytest.raises(ConfigError, match="'orders'"):  # an old order refers to the caller
+            await admin.remove("+15550100")
+    with sqlite3.connect(tmp_path / SQLITE_FILE) as file:
+        assert file.execute("SELECT count(*) FROM orders").fetchone() == (1,)
+    file.close()

@@ -141,3 +141,19 @@ async def test_an_id_that_cannot_be_a_customers_has_no_orders_and_nobody_is_aske
     refused = await client.request_callback(caller_id, {"topic": "x"})
     assert isinstance(refused, Refusal)
     assert refused.code == "no_number"
+
+
+async def test_a_write_that_was_sent_once_may_be_done_though_the_shop_is_down_when_asked_again(web: WebClient) -> None:
+    async def hang_up_for_good(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        server.close()
+        writer.close()
+
+    server = await asyncio.start_server(hang_up_for_good, "127.0.0.1", 0)
+    client = client_of(web, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    with pytest.raises(ProviderError, match="refused") as failed:
+        await client.cancel("+15550100", "83240", {}, idempotency_key="call-1:1")
+    assert not failed.value.undone
+    with pytest.raises(ProviderError, match="refused") as failed:
+        await client.cancel("+15550100", "83240", {}, idempotency_key="call-1:1")
+    assert failed.value.undone

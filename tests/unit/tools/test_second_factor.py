@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.unit.store.conftest import WallClock, store_settings
 
-from voice_agent.app import second_factor
+from voice_agent.app.services import second_factor
 from voice_agent.clock import LoopClock
 from voice_agent.config import IdentitySettings, ToolSettings, load_settings
 from voice_agent.errors import ConfigError

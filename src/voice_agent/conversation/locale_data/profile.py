@@ -33,6 +33,9 @@ class Prompts:
     timeout: tuple[str, ...]
     failure: tuple[str, ...]
     unavailable: tuple[str, ...]  # nothing works: said before a handover, so without fields, from what is prepared
+    tool_failed: str  # where the tool has no words of its own in this language
+    tool_unsure: str  # the same for a change of which nobody knows whether it was made
+    offer_colleague: str  # said after a tool's failure
     not_certain: str  # instead of a claim that nothing known supports
     start_again: str  # an answer broke off, and is given anew
     fillers: tuple[str, ...]  # an answer is late; each is one phrase

@@ -175,7 +175,8 @@ class AgentSide:
             ctx.failures += 1
             reply.tool_failed = True
             if ctx.failures >= ctx.settings.max_failures:
-                self._decisions.escalate(PolicyReason.REPEATED_FAILURES, now)
+                preface = (result.spoken,) if result.spoken else ()  # above all that a change may have been made
+                self._decisions.escalate(PolicyReason.REPEATED_FAILURES, now, preface=preface)
         elif result.status is ToolStatus.OK and result.name == "transfer_to_human":
             target = str(result.data.get("target", ""))
             if reply.segments:  # "I'm putting you through": let the words be heard first

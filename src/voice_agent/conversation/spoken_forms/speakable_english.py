@@ -310,7 +310,7 @@ def _rule(pattern: str, make: Callable[[re.Match[str], Style], str], flags: int 
 _KEYS: Final = (
     r"\b((?:(?:orders?|reference|ref\.?|tracking|ticket|invoice|account|confirmation|case|booking|serial|parcel|return|"
     r"model|code|PIN|passcode|phone|extension|ext\.?|flight|gate|room|zip)(?: (?:number|code|no\.?|id))?|number|no\.|#)"
-    r"(?: is\b| are\b|:)?\s*#?\s*)"
+    r"(?-i:(?: is\b| are\b|:)?)\s*#?\s*)"
 )
 _RULES: Final[tuple[Rule, ...]] = (
     _rule(r"[\w.+-]*\w@\w[\w-]*(?:\.\w[\w-]*)+", lambda found, _: _address(found.group())),

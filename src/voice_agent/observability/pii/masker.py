@@ -14,13 +14,14 @@ from collections import defaultdict
 from hashlib import blake2b
 from typing import Any
 
+from voice_agent.conversation.spoken_forms.postal_address import postal_address
 from voice_agent.observability.pii.kinds import PiiKind, PiiSpan
 from voice_agent.observability.pii.masking import mask_any, replaced
 from voice_agent.observability.pii.phone import significant
 
 _SECRET = frozenset({PiiKind.PIN, PiiKind.CVV})
 _REVEALED = frozenset({PiiKind.PHONE, PiiKind.EMAIL, PiiKind.ADDRESS, PiiKind.BIRTHDAY})
-_PLACEHOLDER = re.compile(r"\[[A-Z_ ]{2,20}(?: \d{1,4})?\]")
+_PLACEHOLDER = re.compile(r"(\[[A-Z_ ]{2,20}(?: \d{1,4})?\])(?:\.(street|extra|city|region|postal_code)\b)?")
 _NUMBER_MAX = 9999  # as far as a placeholder is known for one
 
 
@@ -63,10 +64,20 @@ class Masker:
 
     def reveal_all(self, text: str) -> str:
         """``text`` with what its placeholders stand for, where that is kept: for a tool's arguments, and for the caller's
-        own ear. Never for anything that is written down."""
+        own ear. Never for anything that is written down. "[ADDRESS].city" is a part of an address, and nothing where the
+        address has no such part or cannot be read with certainty."""
         if not self._values or "[" not in text:
             return text
-        return _PLACEHOLDER.sub(lambda found: self._values.get(found[0], found[0]), text)
+        return _PLACEHOLDER.sub(self._revealed, text)
+
+    def _revealed(self, found: re.Match[str]) -> str:
+        value = self._values.get(found[1])
+        if value is None:
+            return found[0]
+        if not found[1].startswith("[ADDRESS"):
+            return value + found[0].removeprefix(found[1])
+        address = postal_address(value) if found[2] else None
+        return value if not found[2] else str(getattr(address, found[2], ""))
 
     def close(self) -> None:
         """Forgets everything: the call is over."""

@@ -9,7 +9,8 @@ import orjson
 
 from voice_agent.errors import ProviderError
 from voice_agent.providers.addresses import checked, shown
-from voice_agent.providers.openai_api.errors import Failure, Peer, failure_of, transport_error
+from voice_agent.providers.openai_api.errors import Failure, failure_of
+from voice_agent.providers.peer import Peer, transport_error
 from voice_agent.providers.registry import ProviderContext
 from voice_agent.providers.web import Answer, WebClient
 

@@ -15,15 +15,11 @@ import orjson
 from voice_agent.providers.llm.base import LlmEvent, LlmFinished, LlmRequest, TextDelta, ToolCallRequested
 from voice_agent.providers.openai_api.account import Account
 from voice_agent.providers.openai_api.deltas import MAX_ANSWER_CHARS, Deltas
-from voice_agent.providers.openai_api.errors import (
-    empty_error,
-    protocol_error,
-    told_failure,
-    transport_error,
-)
+from voice_agent.providers.openai_api.errors import told_failure
 from voice_agent.providers.openai_api.messages import chat_messages, chat_tools
 from voice_agent.providers.openai_api.options import Options
 from voice_agent.providers.openai_api.sse import EventStream
+from voice_agent.providers.peer import empty_error, protocol_error, transport_error
 from voice_agent.providers.web import Answer
 
 _DONE: Final = b"[DONE]"

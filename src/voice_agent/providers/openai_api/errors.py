@@ -1,15 +1,13 @@
 """What goes wrong with an OpenAI-shaped server, in our categories and in plain words.
 
 A server's own message may quote the key or what the caller said, so it never becomes part of ours; its codes do
-(https://platform.openai.com/docs/guides/error-codes). ``Peer`` says whose fault it is and what an operator can change.
+(https://platform.openai.com/docs/guides/error-codes).
 """
 
 from __future__ import annotations
 
 import re
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -18,6 +16,7 @@ import orjson
 
 from voice_agent.clock import LoopClock
 from voice_agent.errors import ProviderError, ProviderFault
+from voice_agent.providers.peer import Peer
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,64}")
 _NO_MONEY: Final = frozenset(
@@ -28,16 +27,6 @@ _TOO_MANY: Final = frozenset({"rate_limit_exceeded", "rate_limit_error", "reques
 _THEIR_FAULT: Final = frozenset({"server_error", "internal_error", "internal_server_error", "overloaded_error"})
 _SESSION_OVER: Final = "session_expired"  # a Realtime session reached its age
 _MAX_RETRY_AFTER_S: Final = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A server as messages name it: ``OpenAI``, where it is (no credentials), and the variables that choose it."""
-
-    name: str
-    url: str
-    key_variable: str
-    url_variable: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,60 +136,3 @@ def _seconds_until(date: str) -> float:
         return (parsedate_to_datetime(date) - LoopClock().wall()).total_seconds()
     except (ValueError, TypeError):
         return -1.0
-
-
-def transport_error(peer: Peer, error: Exception, connect_s: float) -> ProviderError:
-    """An ``httpx2.HTTPError``, or what a WebSocket connection raises, as a ``ProviderError``."""
-    kind = type(error).__name__
-    if kind in ("ConnectTimeout", "PoolTimeout") or isinstance(error, TimeoutError):
-        return ProviderError(
-            f"{peer.name} at {peer.url} gave no connection within {connect_s * 1000:.0f} ms.",
-            category=ProviderFault.TIMEOUT,
-        )
-    if kind == "RemoteProtocolError" and not str(error).startswith(("peer closed", "Server disconnected")):
-        return ProviderError(
-            f"{peer.name} at {peer.url} does not speak HTTP: check {peer.url_variable}.",
-            category=ProviderFault.PROTOCOL,
-        )
-    return ProviderError(
-        f"{peer.name} at {peer.url} cannot be used: {_plain_cause(error)}.", category=ProviderFault.NETWORK
-    )
-
-
-def _plain_cause(error: BaseException) -> str:
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its TLS certificate is not valid ({cause.verify_message})"
-        if isinstance(cause, ssl.SSLError):
-            return "the TLS handshake failed"
-        if isinstance(cause, socket.gaierror):
-            return "its name is not known (DNS)"
-        if isinstance(cause, ConnectionRefusedError):
-            return "the connection was refused"
-        if isinstance(cause, ConnectionResetError | BrokenPipeError):
-            return "the connection was reset"
-    return "the connection was lost"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it came from, each once."""
-    seen: set[int] = set()
-    todo = [error]
-    while todo:
-        current = todo.pop(0)
-        if id(current) not in seen:
-            seen.add(id(current))
-            yield current
-            if isinstance(current, BaseExceptionGroup):
-                todo += current.exceptions
-            todo += [cause for cause in (current.__cause__, current.__context__) if cause is not None]
-
-
-def protocol_error(peer: Peer, what: str) -> ProviderError:
-    """The server answered, but not as the API says."""
-    return ProviderError(f"{peer.name} at {peer.url} {what}.", category=ProviderFault.PROTOCOL)
-
-
-def empty_error(peer: Peer, what: str, *, retryable: bool = True) -> ProviderError:
-    """The server answered properly, with nothing in it."""
-    return ProviderError(f"{peer.name} {what}.", category=ProviderFault.EMPTY, retryable=retryable)

@@ -19,15 +19,10 @@ import orjson
 from voice_agent.clock import LoopClock
 from voice_agent.errors import ProviderError, ProviderFault
 from voice_agent.providers.openai_api.account import Account, encoded
-from voice_agent.providers.openai_api.errors import (
-    empty_error,
-    failure_of,
-    protocol_error,
-    told_failure,
-    transport_error,
-)
+from voice_agent.providers.openai_api.errors import failure_of, told_failure
 from voice_agent.providers.openai_api.verbatim import VerbatimCheck
 from voice_agent.providers.openai_api.voices import Voice
+from voice_agent.providers.peer import empty_error, protocol_error, transport_error
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection

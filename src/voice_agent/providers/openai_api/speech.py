@@ -16,10 +16,11 @@ import orjson
 from voice_agent.conversation.spoken_forms.speakable import speakable
 from voice_agent.errors import ProviderError
 from voice_agent.providers.openai_api.account import Account
-from voice_agent.providers.openai_api.errors import empty_error, protocol_error, told_failure, transport_error
+from voice_agent.providers.openai_api.errors import told_failure
 from voice_agent.providers.openai_api.options import Options
 from voice_agent.providers.openai_api.pcm_stream import PcmStream
 from voice_agent.providers.openai_api.voices import Voice
+from voice_agent.providers.peer import empty_error, protocol_error, transport_error
 from voice_agent.providers.web import Answer
 
 SAMPLE_RATE_HZ: Final = 24_000

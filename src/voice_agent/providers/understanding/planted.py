@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from voice_agent.conversation.locales import LANGUAGES
 from voice_agent.models import Meaning
 from voice_agent.providers.understanding.rules import Rule, plain_words
-from voice_agent.providers.understanding.semantic import LANGUAGES, load_policy
+from voice_agent.providers.understanding.semantic import load_policy
 
 _PIECE = re.compile(r"[^\n.!?;؟؛]+[.!?;؟؛]*")
 _MOST_CHARACTERS = 200_000  # of one result or document; more is no answer, and is flagged for that

@@ -12,11 +12,12 @@ callers change language, and those who mean harm write English.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from voice_agent.conversation.locales import LOCALES
+from voice_agent.conversation.locales import LANGUAGES, language_of
 from voice_agent.models import Meaning, MeaningScore
 from voice_agent.providers.data_file import load_data_file
 from voice_agent.providers.understanding.matcher import Match, SemanticMatcher, TextEmbedder
@@ -28,10 +29,10 @@ _CLAUSE_EXTRA = 0.2  # further score a clause needs
 _NEAR_MISS = 0.15  # classes this far below their threshold are still reported, unaccepted
 _CERTAIN = 1.0  # score and margin of a class that a rule gives
 
-LANGUAGES = tuple(dict.fromkeys(tag.partition("-")[0] for tag in LOCALES))
-"""Languages with a shipped policy file."""
-
 _COMMON = "en"
+# What the masking makes of a card and its code, before a turn comes here.
+_MASKED_CARD = re.compile(r"\[(?:CARD|CVV)\b[^\]]*\]")
+_MASKED_RULE = "masked_card"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class SemanticUnderstanding:
 
     async def meanings(self, text: str, *, locale: str) -> tuple[MeaningScore, ...]:
         """Accepted classes first, best first, then near-misses; with nothing accepted, ``Meaning.NONE`` leads."""
-        language = self._languages.get(locale.partition("-")[0].lower(), self._languages[_COMMON])
+        language = self._languages.get(language_of(locale), self._languages[_COMMON])
         found: dict[Meaning, MeaningScore] = {}
         if language.matcher is not None:
             found = await _by_examples(text, language, language.matcher)
@@ -82,6 +83,10 @@ class SemanticUnderstanding:
             found = {meaning: _beside_rules(score, language.beside_rules) for meaning, score in found.items()}
         for meaning, rule in by_rule.items():
             found[meaning] = MeaningScore(meaning, _CERTAIN, accepted=True, margin=_CERTAIN, rule=rule.name)
+        if _MASKED_CARD.search(text):
+            found[Meaning.CARD_DETAILS] = MeaningScore(
+                Meaning.CARD_DETAILS, _CERTAIN, accepted=True, margin=_CERTAIN, rule=_MASKED_RULE
+            )
         none = found.pop(Meaning.NONE, None) or MeaningScore(Meaning.NONE, 0.0, accepted=True)
         near = [
             score

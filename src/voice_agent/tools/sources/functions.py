@@ -48,6 +48,7 @@ def tool(
     at_once: int = 16,
     read_back: ReadBack | None = None,
     summary: Summary | None = None,
+    unsure: str = "",
     tags: Iterable[str] = (),
 ) -> Callable[[F], F]:
     """Declares a function as a tool; the function itself stays as it is. ``name`` and ``description`` are by default the
@@ -65,6 +66,7 @@ def tool(
             parameters=signature.schema(),
             handler=_handler(function, signature, at_once),
             fallback=fallback,
+            unsure=unsure,
             timeout_s=timeout_s,
             at_once=at_once,
             read_only=not writes,
@@ -221,7 +223,7 @@ class _Threads:
     async def run(self, work: Callable[[], Any]) -> Any:
         """What ``work`` gives or raises. Raises ``ToolError`` if all threads are taken. Cancelling ends the waiting only."""
         if self._running >= self._limit:
-            raise ToolError(f"all {self._limit} threads of the tool function {self._name} hang")
+            raise ToolError(f"all {self._limit} threads of the tool function {self._name} hang", undone=True)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         variables = contextvars.copy_context()

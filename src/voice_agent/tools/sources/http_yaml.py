@@ -51,6 +51,7 @@ def http_tool(
         },
         handler=endpoint.ask,
         fallback=declared.fallback,
+        unsure=declared.unsure,
         timeout_s=declared.timeout_ms / 1000,
         at_once=declared.at_once,
         read_only=not declared.changes_something,
@@ -98,7 +99,8 @@ class _Endpoint:
             raise self._error("did not answer in time", ProviderFault.TIMEOUT) from None
         except httpx2.HTTPError as error:
             # What the checked client itself says is fit for a log; the text of others may quote what was sent.
-            raise self._error(f"cannot be asked: {type(error).__name__}", ProviderFault.NETWORK) from None
+            what, unsent = f"cannot be asked: {type(error).__name__}", isinstance(error, httpx2.ConnectError)
+            raise self._error(what, ProviderFault.NETWORK, undone=unsent) from None
         return self._understood(response)
 
     def _request(self, values: Mapping[str, Any], idempotency_key: str) -> httpx2.Request:
@@ -133,9 +135,10 @@ class _Endpoint:
         if 300 <= status < 400:
             raise self._error(f"sent us elsewhere (status {status})", ProviderFault.PROTOCOL, retryable=False)
         if status in (401, 403):
-            raise self._error(f"refused our credentials (status {status})", ProviderFault.AUTH, retryable=False)
+            what = f"refused our credentials (status {status})"
+            raise self._error(what, ProviderFault.AUTH, retryable=False, undone=True)
         if status == 429:
-            raise self._error("has had too many requests (status 429)", ProviderFault.RATE)
+            raise self._error("has had too many requests (status 429)", ProviderFault.RATE, undone=True)
         if status >= 500:
             raise self._error(f"failed (status {status})", ProviderFault.INTERNAL)
         if status >= 400:
@@ -152,5 +155,6 @@ class _Endpoint:
             return ToolAnswer({key: path.read(data) for key, path in self._declared.result.items()})
         return ToolAnswer(data if isinstance(data, dict) else {"result": data})
 
-    def _error(self, what: str, fault: ProviderFault, *, retryable: bool = True) -> ProviderError:
-        return ProviderError(f"the endpoint of {self._name} {what}", category=fault, retryable=retryable)
+    def _error(self, what: str, fault: ProviderFault, *, retryable: bool = True, undone: bool = False) -> ProviderError:
+        told = f"the endpoint of {self._name} {what}"
+        return ProviderError(told, category=fault, retryable=retryable, undone=undone)

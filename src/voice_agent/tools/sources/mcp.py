@@ -102,7 +102,7 @@ class McpTools:
                 await self._connected.wait()
         client = self._client
         if client is None:
-            raise self._error("is not there", ProviderFault.NETWORK)
+            raise self._error("is not there", ProviderFault.NETWORK, undone=True)
         meta: Any = {"voice-agent/idempotency-key": idempotency_key} if idempotency_key else None
         work = client.call_tool(tool, dict(arguments), meta=meta)
         task = asyncio.get_running_loop().create_task(work, name=f"mcp-call-{self._name}")
@@ -239,6 +239,7 @@ class McpTools:
             parameters={**schema, "properties": properties, "required": required},
             handler=partial(self._ask, tool.name, rules),
             fallback=rules.fallback,
+            unsure=rules.unsure,
             timeout_s=rules.timeout_ms / 1000,
             at_once=rules.at_once,
             read_only=not rules.writes,
@@ -263,8 +264,8 @@ class McpTools:
             raise self._error("answered with data nested too deeply", ProviderFault.PROTOCOL)
         return ToolAnswer(data)
 
-    def _error(self, what: str, fault: ProviderFault) -> ProviderError:
-        return ProviderError(f"the MCP server {self._name} {what}", category=fault)
+    def _error(self, what: str, fault: ProviderFault, *, undone: bool = False) -> ProviderError:
+        return ProviderError(f"the MCP server {self._name} {what}", category=fault, undone=undone)
 
 
 def _text(result: CallToolResult) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from voice_agent.conversation.locales import language_of
 from voice_agent.providers.data_file import Entry, load_data_file
 from voice_agent.tools.base import IdentityLevel, ReadBack
 from voice_agent.tools.sources.egress import Reach, host_of, listed_host
@@ -122,6 +123,7 @@ class Rules(Entry):
     identity: IdentityLevel = IdentityLevel.VERIFIED
     writes: bool = True
     fallback: str = "I'm sorry, I can't do that right now."
+    unsure: str = ""
     timeout_ms: int = Field(3_000, ge=50, le=30_000)
     at_once: int = Field(16, ge=1, le=1_000)
     read_back: Texts = Field(default_factory=dict)
@@ -289,7 +291,7 @@ def question_of(texts: Mapping[str, Template]) -> ReadBack | None:
         return None
 
     def ask(arguments: Mapping[str, Any], locale: str) -> str:
-        template = texts.get(locale) or texts.get(locale.partition("-")[0].lower()) or texts["en"]
+        template = texts.get(locale) or texts.get(language_of(locale)) or texts["en"]
         return template.fill(lambda field: str(arguments.get(field, "")))
 
     return ask

@@ -5,12 +5,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from voice_agent.conversation.confirmation import Agreement, agreement
 from voice_agent.conversation.grounding import EvidenceBook
+from voice_agent.conversation.locales import resolve_locale
 from voice_agent.conversation.questions import open_question
-from voice_agent.models import CallId, Message, OpenQuestion, Role, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import (
+    CONFIRMATION_REQUIRED,
+    CallId,
+    Message,
+    OpenQuestion,
+    Role,
+    ToolCall,
+    ToolResult,
+    ToolStatus,
+)
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
 from voice_agent.providers.llm.base import (
     LanguageModel,
@@ -27,6 +38,12 @@ from voice_agent.tools.knowledge import knowledge_tool
 
 GREETING = "Hello, this is the virtual assistant of Juniper and Pine. How can I help you?"
 TOOL_NAMES = ("order_status", "knowledge_base", "transfer_to_human", "end_call")
+ASKING = {
+    "cancel_order": "Shall I cancel order {order_id}?",
+    "start_return": "Shall I start a return for everything in order {order_id}?",
+    "update_address": "Shall I send order {order_id} to {street}?",
+}
+ALL_TOOL_NAMES = (*TOOL_NAMES, "list_orders", "delivery_estimate", "callback_request", *ASKING)
 _MOST_ROUNDS = 4
 _NOBODY = ToolContext(CallId("call"), "+15550100", verified=False, locale="en-US")
 
@@ -78,21 +95,31 @@ _ANSWERABLE_COSINE = 0.42
 
 @dataclass
 class Shop:
-    """Answers tool calls. ``broken``: tools that fail; ``knowledge``: a knowledge base to ask instead of the few documents
-    above."""
+    """Answers tool calls. ``broken``: tools that fail; ``refusals``: a tool's business answer; ``knowledge``: a knowledge
+    base to ask instead of the few documents above. ``changes``: what callers have agreed to."""
 
     embedder: MiniLmEmbedder
     orders: Sequence[Mapping[str, Any]] = ALL_ORDERS
     verified: bool = True
     broken: frozenset[str] = frozenset()
     knowledge: KnowledgeBase | None = None
+    refusals: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    changes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    async def run(self, call: ToolCall) -> ToolResult:
+    async def run(self, call: ToolCall, *, agreed: bool = False) -> ToolResult:
         arguments = json.loads(call.arguments)
+        if call.name in ASKING and not agreed:
+            spoken = ASKING[call.name].format(**arguments)
+            return ToolResult(call.call_id, call.name, ToolStatus.DENIED, {}, CONFIRMATION_REQUIRED, spoken)
         if call.name in self.broken:
             return ToolResult(
                 call.call_id, call.name, ToolStatus.FAILED, reason="timeout", spoken="I can't reach that system."
             )
+        if call.name in self.refusals:
+            reason, data = self.refusals[call.name]
+            return ToolResult(call.call_id, call.name, ToolStatus.BUSINESS_ERROR, data, reason)
+        if call.name in ALL_TOOL_NAMES[len(TOOL_NAMES) :]:
+            return ToolResult(call.call_id, call.name, ToolStatus.OK, self._done(call.name, arguments))
         if call.name == "order_status":
             return self._orders(call, arguments.get("order_id", ""))
         if call.name == "knowledge_base" and self.knowledge is not None:
@@ -111,6 +138,26 @@ class Shop:
             data = {"orders": [], "order_id": order_id}
             return ToolResult(call.call_id, call.name, ToolStatus.BUSINESS_ERROR, data, reason="not_found")
         return ToolResult(call.call_id, call.name, ToolStatus.OK, {"orders": found, "more": 0})
+
+    def _done(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What became of a call of the shop's further tools."""
+        if name == "list_orders":
+            states = {"open": ("processing", "in_transit"), "delivered": ("delivered",)}.get(arguments["state"], ())
+            return {"orders": [order for order in self.orders if order["status"] in states], "more": 0}
+        order = next((order for order in self.orders if order["order_id"] == arguments.get("order_id")), None)
+        if name == "delivery_estimate":
+            assert order is not None
+            window = {"earliest": order["estimated_delivery"], "latest": "2026-11-30", "delivered_on": None}
+            return {**window, "order_id": order["order_id"], "status": order["status"], "parcels": []}
+        self.changes.append((name, arguments))
+        if order is None:
+            return {"callback_id": "C-123456", "preferred": arguments.get("preferred", "soon")}
+        if name == "start_return":
+            items = arguments.get("items") or order["items"]
+            done = {"return_id": "R-482913", "items": items, "refund": 36.5, "currency": "USD", "send_back": True}
+            return {"order_id": order["order_id"], **done}
+        refund = {"refund": order["total"], "currency": order["currency"], "status": "cancelled"}
+        return {"order_id": order["order_id"], **(refund if name == "cancel_order" else {})}
 
     def _search(self, query: str) -> dict[str, Any]:
         vectors = self.embedder.embed_now([query, *(f"{title}. {text}" for title, text in DOCUMENTS)])
@@ -145,10 +192,18 @@ class Conversation:
     shop: Shop
     tools: tuple[str, ...] = TOOL_NAMES
     messages: list[Message] = field(default_factory=lambda: [Message(Role.AGENT, GREETING)])
+    waiting: ToolCall | None = None
 
     async def say(self, text: str) -> Turn:
+        agreed, self.waiting = self.waiting, None
         self.messages.append(Message(Role.CALLER, text))
+        if agreed is not None and agreement(text, resolve_locale("en-US")) is Agreement.YES:
+            self._exchanged(agreed, await self.shop.run(agreed, agreed=True))
         return await self.answer()
+
+    def _exchanged(self, call: ToolCall, result: ToolResult) -> None:
+        self.messages.append(Message(Role.AGENT, "", tool_calls=(call,)))
+        self.messages.append(Message(Role.TOOL, "", tool_result=result))
 
     async def answer(self) -> Turn:
         turn = Turn("", [])
@@ -158,10 +213,14 @@ class Conversation:
             calls = [event.call for event in events if isinstance(event, ToolCallRequested)]
             for call in calls:
                 turn.calls.append((call.name, json.loads(call.arguments)))
-                self.messages.append(Message(Role.AGENT, "", tool_calls=(call,)))
                 result = await self.shop.run(call)
                 turn.denied |= result.reason == "identity_required"
-                self.messages.append(Message(Role.TOOL, "", tool_result=result))
+                self._exchanged(call, result)
+                if result.reason == CONFIRMATION_REQUIRED:
+                    turn.text, self.waiting = result.spoken, replace(call, call_id=f"{call.call_id}-agreed")
+            if self.waiting is not None:  # the call asks the caller itself, and says nothing of the model's
+                self.messages.append(Message(Role.AGENT, turn.text))
+                return turn
             if not calls or {"transfer_to_human", "end_call"} & set(turn.tools):
                 break
         if turn.text:

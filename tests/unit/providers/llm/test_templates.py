@@ -6,15 +6,19 @@ from typing import Any
 
 import pytest
 
-from voice_agent.providers.llm.builtin.filters import build_filters, say_items, say_short_items
+from voice_agent.providers.llm.builtin.filters import Calendar, build_filters, say_items, say_short_items
 from voice_agent.providers.llm.builtin.templates import Phrasebook, TemplateError, join, parse
 
 FILTERS = build_filters(
     words={"in_transit": "on its way"},
     currencies={"USD": "$"},
-    months=["January", *[""] * 9, "November", "December"],
-    weekdays=["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
-    day="{weekday}, {month} {day}",
+    calendar=Calendar(
+        months=["January", *[""] * 9, "November", "December"],
+        weekdays=["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
+        day="{weekday}, {month} {day}",
+        one="on {day}",
+        between="between {first} and {last}",
+    ),
 )
 
 

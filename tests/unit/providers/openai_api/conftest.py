@@ -9,7 +9,7 @@ import pytest
 
 from voice_agent.providers.openai_api.account import Account
 from voice_agent.providers.openai_api.chat import ChatModel, ChatSettings
-from voice_agent.providers.openai_api.errors import Peer
+from voice_agent.providers.peer import Peer
 from voice_agent.providers.web import WebClient
 
 MakeAccount = Callable[..., Account]

@@ -11,7 +11,8 @@ from tests.unit.providers.openai_api.wire import Reply, greeting, until, unused_
 
 from voice_agent.errors import ConfigError, ProviderError, ProviderFault
 from voice_agent.providers.addresses import shown
-from voice_agent.providers.openai_api.errors import Peer, failure_of
+from voice_agent.providers.openai_api.errors import failure_of
+from voice_agent.providers.peer import Peer
 from voice_agent.providers.web import WebClient
 
 F = ProviderFault

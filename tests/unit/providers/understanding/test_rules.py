@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice_agent.conversation.locales import LANGUAGES
 from voice_agent.errors import ConfigError
 from voice_agent.models import Meaning
 from voice_agent.providers.data_file import load_data_file, parse_data
 from voice_agent.providers.understanding.policy_file import PolicyFile
 from voice_agent.providers.understanding.rules import RuleSet, plain_words
-from voice_agent.providers.understanding.semantic import LANGUAGES, load_policy
+from voice_agent.providers.understanding.semantic import load_policy
 
 HEAD = "version: 1\nlocale: en\nignored: [um, please]\nwords:\n  staff: human|agent\nrules:\n"
 

@@ -142,3 +142,12 @@ async def test_an_own_file_replaces_or_adds_a_language(tmp_path: Path, embedder:
     best = (await understanding.meanings("Einen Menschen bitte. Mensch!", locale="de-DE"))[0]
     assert best.rule == "de.mensch"
     assert (await understanding.meanings("¡Quiero hablar con una persona!", locale="es"))[0].rule.startswith("es.")
+
+
+@pytest.mark.parametrize("text", ["[CARD].", "The security code is [CVV 2].", "es la [CARD]"])
+@pytest.mark.parametrize("locale", ["en-US", "es-ES"])
+async def test_a_card_that_was_masked_is_card_details(
+    understanding: SemanticUnderstanding, text: str, locale: str
+) -> None:
+    best = (await understanding.meanings(text, locale=locale))[0]
+    assert (best.meaning, best.accepted, best.rule) == (Meaning.CARD_DETAILS, True, "masked_card")

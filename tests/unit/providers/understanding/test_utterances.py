@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 from tests.unit.providers.understanding.utterances import ESCALATING, HELD_OUT, Figures, judge, utterances
 
+from voice_agent.conversation.locales import LANGUAGES
 from voice_agent.models import Meaning
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
-from voice_agent.providers.understanding.semantic import LANGUAGES, SemanticUnderstanding, load_policy
+from voice_agent.providers.understanding.semantic import SemanticUnderstanding, load_policy
 
 ACCURACY_MIN = 0.95
 HUMAN_RECALL_MIN = 0.98

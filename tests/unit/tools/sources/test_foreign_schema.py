@@ -26,6 +26,7 @@ JSON = st.recursive(
 @given(st.dictionaries(_NAMES, JSON, max_size=6))
 @example({"maxLength": 0.5})
 @example({"maxLength": -1})
+@example({"minLength": 2.5})
 @example({"items": {"minItems": -0.5}})
 def test_whatever_a_stranger_says_is_a_plain_schema_or_refused(schema: dict[str, Any]) -> None:
     try:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from voice_agent.clock import LoopClock
 from voice_agent.config import ToolSettings
 from voice_agent.errors import ConfigError
-from voice_agent.models import CallId, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import OUTCOME_UNKNOWN, CallId, ToolCall, ToolResult, ToolStatus
 from voice_agent.tools.base import IdentityLevel, Tool, ToolAnswer, ToolContext
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter
@@ -144,7 +144,7 @@ async def test_a_thread_that_hangs_keeps_its_place_until_it_ends() -> None:
         reasons = [(await router.run(ToolCall("t", "hang", ""), CALLER)).reason for _ in range(4)]
     finally:
         release.set()
-    assert (reasons, begun) == (["timeout", "timeout", "error", "error"], 2)
+    assert (reasons, begun) == ([OUTCOME_UNKNOWN, OUTCOME_UNKNOWN, "error", "error"], 2)
     for thread in threading.enumerate():
         if thread.name == "tool-hang":
             await asyncio.to_thread(thread.join)

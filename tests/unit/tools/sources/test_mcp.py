@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from voice_agent.clock import LoopClock
 from voice_agent.config import ToolSettings
-from voice_agent.models import CallId, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import OUTCOME_UNKNOWN, CallId, ToolCall, ToolResult, ToolStatus
 from voice_agent.providers.web import WebClient
 from voice_agent.tools.base import IdentityLevel, Tool, ToolContext
 from voice_agent.tools.registry import ToolRegistry
@@ -169,7 +169,7 @@ async def test_a_server_that_dies_is_started_again(tmp_path: Path) -> None:
     async with over_stdio(tmp_path) as kit:
         call = ToolCall("t", "far_die", "")
         died = await kit.router.run(call, CALLER, by_model=False)
-        assert (died.status, died.reason) == (ToolStatus.FAILED, "error")
+        assert (died.status, died.reason) == (ToolStatus.FAILED, OUTCOME_UNKNOWN)
         async with asyncio.timeout(20):
             while (await kit.run("far_book", room="14")).status is not ToolStatus.OK:
                 pass

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voice_agent.models import Message, Role, ToolCall, ToolResult, ToolStatus
+from voice_agent.models import CONFIRMATION_REQUIRED, Message, Role, ToolCall, ToolResult, ToolStatus
 
-_PLACEHOLDER_ONLY = re.compile(r"^\W*(?:\[[^\]]*\]\W*)+$")
+# Secrets, and what stands for one; an address, a telephone number and the like are an answer.
+_SECRETS_ONLY = re.compile(r"^\W*(?:\[(?!ADDRESS|PHONE|EMAIL|BIRTHDAY)[^\]]*\]\W*)+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,32 @@ class Dialogue:
     def calls_so_far(self) -> int:
         return sum(len(message.tool_calls) for message in self.messages)
 
+    def agreed(self) -> tuple[ToolCall, ToolResult] | None:
+        """The call that the caller has just agreed to, and what came of it: it was put before them, and now it was made."""
+        asked = {
+            (call.name, str(_canonical(call.arguments)))
+            for call, result in _exchanges(self.before)
+            if result.reason == CONFIRMATION_REQUIRED
+        }
+        for call, result in _exchanges(self.after):
+            if (call.name, str(_canonical(call.arguments))) in asked and result.status is not ToolStatus.DENIED:
+                return call, result
+        return None
+
+    def has_listed(self, name: str) -> bool:
+        """Whether that tool has brought a whole list before: it was called without arguments."""
+        return any(
+            call.name == name and result.status is ToolStatus.OK and not _canonical(call.arguments)
+            for call, result in _exchanges(self.before)
+        )
+
+    def before_turn(self) -> Dialogue | None:
+        """The dialogue as it stood when the caller had said the words before these."""
+        for index in range(self.turn_at - 1, -1, -1):
+            if is_spoken_turn(self.messages[index]):
+                return Dialogue(self.messages[: index + 1], index, self.verified)
+        return None
+
     def until_last_agent(self) -> Dialogue | None:
         """The dialogue as it stood when the agent's last words before this turn were asked for."""
         for index in range(self.turn_at - 1, -1, -1):
@@ -117,7 +144,15 @@ def read_dialogue(messages: Sequence[Message], *, verified: bool) -> Dialogue:
 
 def is_spoken_turn(message: Message) -> bool:
     """A caller message with words of its own; one that is only a placeholder for a secret asks nothing."""
-    return message.role is Role.CALLER and bool(message.text.strip()) and not _PLACEHOLDER_ONLY.match(message.text)
+    return message.role is Role.CALLER and bool(message.text.strip()) and not _SECRETS_ONLY.match(message.text)
+
+
+def _exchanges(messages: Sequence[Message]) -> Iterator[tuple[ToolCall, ToolResult]]:
+    """Calls with their results."""
+    calls = {call.call_id: call for message in messages for call in message.tool_calls}
+    for message in messages:
+        if message.tool_result is not None and message.tool_result.call_id in calls:
+            yield calls[message.tool_result.call_id], message.tool_result
 
 
 def _canonical(arguments: str) -> Mapping[str, Any] | str:

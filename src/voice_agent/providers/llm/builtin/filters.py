@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from voice_agent.providers.llm.builtin.templates import Filter, join
 
 
-def build_filters(
-    *, words: Mapping[str, str], currencies: Mapping[str, str], months: Sequence[str], weekdays: Sequence[str], day: str
-) -> dict[str, Filter]:
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """How days are said. ``day`` is a pattern with {weekday}, {month} and {day}; ``one`` with {day}, ``between`` with
+    {first} and {last} say when something comes."""
+
+    months: Sequence[str]
+    weekdays: Sequence[str]
+    day: str
+    one: str
+    between: str
+
+
+def build_filters(*, words: Mapping[str, str], currencies: Mapping[str, str], calendar: Calendar) -> dict[str, Filter]:
     """The filters that templates may name. ``words`` translates codes ("in_transit"); ``currencies`` gives the sign of
-    an ISO 4217 code; ``day`` is a pattern with {weekday}, {month} and {day}."""
+    an ISO 4217 code."""
 
     def say_date(value: Any) -> str:
         try:
             moment = date.fromisoformat(str(value)[:10])
         except ValueError:
             return str(value)
-        return day.format(weekday=weekdays[moment.weekday()], month=months[moment.month - 1], day=moment.day)
+        weekday, month = calendar.weekdays[moment.weekday()], calendar.months[moment.month - 1]
+        return calendar.day.format(weekday=weekday, month=month, day=moment.day)
+
+    def say_days(value: Any) -> str:
+        """Of a window with ``earliest`` and ``latest``; "" where there is none."""
+        if not value.get("earliest"):
+            return ""
+        first, last = say_date(value["earliest"]), say_date(value["latest"])
+        return calendar.one.format(day=first) if first == last else calendar.between.format(first=first, last=last)
 
     def say_words(value: Any) -> str:
         return words.get(str(value), str(value).replace("_", " "))
@@ -36,6 +55,7 @@ def build_filters(
     return {
         "cap": lambda value: str(value)[:1].upper() + str(value)[1:],
         "date": say_date,
+        "days": say_days,
         "items": say_items,
         "short_items": say_short_items,
         "money": say_money,

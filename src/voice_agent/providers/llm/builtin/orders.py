@@ -1,7 +1,7 @@
 """Which of the caller's orders is meant: everything known about orders so far, and the words that point at one.
 
-Known orders come from earlier ``order_status`` results in the dialogue. The *focus* is the order talked about last:
-the only order of a result, the only one an agent's words name, or the one a caller's words picked.
+Known orders come from earlier results in the dialogue: lists of orders, and what became of one. The *focus* is the order
+talked about last: the only order of a result, the only one an agent's words name, or the one a caller's words picked.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _MISHEARD_WORD = 5  # shorter words resemble too many others
 _ALIKE = 0.84  # similarity at which a word counts as a misheard item word ("tend" is not "tent", "jackit" is "jacket")
 
 
+ALL_ORDERS_TOOL = "order_status"
 _DAYS = ("placed_on", "estimated_delivery", "delivered_on")
 
 
@@ -67,10 +68,14 @@ class OrderBook:
         """The book once ``message`` has been said."""
         result = message.tool_result
         if result is not None:
+            if result.status is not ToolStatus.OK:
+                return self
             orders = result.data.get("orders")
-            if result.status is ToolStatus.OK and isinstance(orders, Sequence):
-                return self.with_result([order for order in orders if isinstance(order, Mapping)])
-            return self
+            if isinstance(orders, Sequence):
+                found = [order for order in orders if isinstance(order, Mapping)]
+                # That none is open, or none was sent back, does not say that there is none.
+                return self.with_result(found) if found or result.name == ALL_ORDERS_TOOL else self
+            return self._with_status(result.data)
         if message.role is Role.AGENT and message.text:
             named = [_id(order) for order in self.orders if re.search(rf"\b{re.escape(_id(order))}\b", message.text)]
             return replace(self, focus=named[0]) if len(named) == 1 else self
@@ -78,6 +83,14 @@ class OrderBook:
             pick = self.pick(message.text, references, items=False)
             return replace(self, focus=_id(pick.orders[0])) if pick.how == "one" else self
         return self
+
+    def _with_status(self, data: Mapping[str, Any]) -> OrderBook:
+        """With what a tool says of one order's state: it may just have been cancelled."""
+        number, status = data.get("order_id"), data.get("status")
+        if not number or not status:
+            return self
+        orders = tuple({**order, "status": status} if _id(order) == number else order for order in self.orders)
+        return replace(self, orders=orders)
 
     def pick(self, text: str, references: Sequence[ReferenceEntry], *, items: bool = True) -> Pick:
         """The orders ``text`` points at; else the focus; else all. ``items``: also by the things in them."""
@@ -119,7 +132,7 @@ class OrderBook:
 
     def _with_items(self, text: str) -> tuple[Order, ...]:
         """Orders holding a thing that ``text`` names, best fit only."""
-        said = {_stem(word) for word in re.findall(r"[a-z]+", text)}
+        said = set(re.findall(r"[a-z]+", text))
         fits = [(_fit(said, order), order) for order in self.orders]
         best = max((fit for fit, _ in fits), default=0)
         return tuple(order for fit, order in fits if fit == best) if best else ()
@@ -135,14 +148,22 @@ def _id(order: Order) -> str:
 
 def _fit(said: set[str], order: Order) -> int:
     """How many words of the order's items were said."""
-    words = {_stem(word) for name, _ in item_names(order.get("items")) for word in re.findall(r"[a-z]+", name.lower())}
-    return sum(1 for word in words if len(word) >= _SHORT_WORD and _heard(word, said))
+    words = {word for name, _ in item_names(order.get("items")) for word in item_words(name)}
+    return sum(1 for word in words if any(sounds_like(word, other) for other in said))
 
 
-def _heard(word: str, said: set[str]) -> bool:
-    return word in said or any(
-        len(other) >= _MISHEARD_WORD and difflib.SequenceMatcher(None, word, other).ratio() >= _ALIKE for other in said
-    )
+def item_words(name: str) -> set[str]:
+    """The words by which a thing is known, without their plural."""
+    words = {_stem(word) for word in re.findall(r"[a-z]+", name.lower())}
+    return {word for word in words if len(word) >= _SHORT_WORD}
+
+
+def sounds_like(word: str, said: str) -> bool:
+    """Whether ``said``, heard well or badly, is the item word ``word``."""
+    said = _stem(said)
+    if len(said) < _MISHEARD_WORD:
+        return word == said
+    return word == said or difflib.SequenceMatcher(None, word, said).ratio() >= _ALIKE
 
 
 def _stem(word: str) -> str:

@@ -6,6 +6,7 @@ Grammar of a template::
     {order.carrier}      a value; the variant cannot be used where it is missing
     {order.total|money}  a value through filters, from left to right
     {each order_brief}   that template once for every order in question, joined as a list
+    {each parcel in result.parcels}  that template once for every entry of a list, which it calls {each}
     {?offer_human}       one of the variants of that question
     [, with {carrier}]   an optional part: dropped where a value in it is missing
 
@@ -43,6 +44,7 @@ class Slot:
 @dataclass(frozen=True, slots=True)
 class Each:
     template: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def _slot(inside: str) -> _Part:
     if inside.startswith("?"):
         return Ask(inside[1:].strip())
     if inside.startswith("each "):
-        return Each(inside[5:].strip())
+        template, _, path = inside[5:].partition(" in ")
+        return Each(template.strip(), path.strip())
     path, *filters = (part.strip() for part in inside.split("|"))
     if not path:
         raise TemplateError("an empty slot {}")
@@ -174,13 +177,16 @@ class Phrasebook:
             variants = self._questions[part.question]
             return self._fill(variants[turn % len(variants)].parts, values, turn)
         if isinstance(part, Each):
-            orders: Sequence[Any] = values.get("orders", ())
-            return join([self.render(part.template, {**values, "order": order}, turn) for order in orders])
+            name, path = ("each", part.path) if part.path else ("order", "orders")
+            entries: Sequence[Any] = look_up(values, path) or ()
+            return join([self.render(part.template, {**values, name: entry}, turn) for entry in entries])
         value = look_up(values, part.path)
         if value in (None, "", [], ()):
             raise _MissingValueError(part.path)
         for name in part.filters:
             value = self._filters[name](value)
+        if value == "":
+            raise _MissingValueError(part.path)
         return str(value)
 
     def question_in(self, text: str, *, cut: bool) -> str:
