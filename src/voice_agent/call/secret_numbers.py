@@ -139,7 +139,9 @@ def _continued(chain: Begun, digits: str, situation: Situation, *, alone: bool) 
     is_card = len(joined) in _CARD_DIGITS and passes_luhn(joined)
     may_be_order = len(digits) == situation.order_digits and not is_card
     if chain.label is Label.PIN:
-        fits = len(joined) <= max(situation.secret_lengths)
+        # A whole order number goes on with the PIN at most, with no code that is not due.
+        order = len(digits) == situation.order_digits
+        fits = len(joined) <= (situation.secret_digits if order else max(situation.secret_lengths))
         return fits, Label.PIN if fits else None
     if chain.label is Label.CVV:
         fits = len(joined) < _CVV_DIGITS.stop

@@ -84,10 +84,11 @@ class SecretVault:
         runs = digit_runs(text, lenient=True, length=self._expected)
         if runs.corrected:
             self.discard()
-        self._parts.pop(utterance_id, None)
         digits = runs.candidate(self._expected) or runs.attempt
         if digits:
             self._parts[utterance_id] = digits
+        else:
+            self._parts.pop(utterance_id, None)
         return self._mask(runs.redacted), len(digits)
 
     def expect(self, digits: int) -> None:
@@ -95,13 +96,16 @@ class SecretVault:
         self._expected = digits
 
     def press(self, key: str) -> None:
-        """A digit of the secret was keyed."""
-        self._parts[_KEYS] = self._parts.get(_KEYS, "") + key
+        """A digit of the secret was keyed. Keys with words between them are parts of their own."""
+        newest = next(reversed(self._parts), None)
+        if not isinstance(newest, str):
+            newest = f"{_KEYS}-{len(self._parts)}"
+        self._parts[newest] = self._parts.get(newest, "") + key
 
     def may_show(self, key: str, now: float, asked: OpenQuestion) -> bool:
         """Whether a digit keyed at ``now`` (seconds), while another number than the secret is ``asked`` for, may be seen.
 
-        One behind all digits that such a number has is a card's, and the last of the known secret would give it away.
+        One behind all digits that such a number has is a card's, and the last of a known secret would give it away.
         """
         if now - self._keyed_at > _KEYS_APART_S:
             self._keyed = ""

@@ -170,3 +170,22 @@ def test_a_better_text_of_an_utterance_replaces_what_it_left() -> None:
     hear(1, "my pin is 42")
     hear(1, "my pin is four to seven one and I want 12")
     assert hear(2, "34 of them") == "34 of them"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (("my pin is nine oh five", "three one six"), "my pin is [PIN] [PIN]"),
+        (("my pin is four two", "seven one", "order 83102"), "my pin is [PIN] [PIN] order 83102"),
+        (("my pin is", "83102"), "my pin is 83102"),
+        (("eight three", "102"), "83 102"),
+        (("my pin is for 271",), "my pin is [PIN]"),
+    ],
+)
+def test_where_a_longer_code_may_follow_the_pin(said: tuple[str, ...], shown: str) -> None:
+    vault = SecretVault(secret_digits=4, order_digits=5, mask=mask, code_lengths=frozenset({6}))
+    heard = [
+        vault.hear(UtteranceId(n), text, partial=False, collecting=False, unverified=True)[0]
+        for n, text in enumerate(said)
+    ]
+    assert " ".join(heard) == shown

@@ -120,6 +120,15 @@ def test_keys_and_words_are_joined_in_the_order_they_came(vault: SecretVault) ->
     assert vault.secret() == "4271"
 
 
+def test_words_between_keys_keep_their_place_when_they_are_heard_anew(vault: SecretVault) -> None:
+    vault.press("4")
+    hear(vault, FIRST, "two", collecting=True, unverified=True, partial=True)
+    vault.press("7")
+    hear(vault, FIRST, "two.", collecting=True, unverified=True)
+    vault.press("1")
+    assert vault.secret() == "4271"
+
+
 def test_a_correction_voids_what_came_before(vault: SecretVault) -> None:
     hear(vault, FIRST, "four two", collecting=True, unverified=True)
     hear(vault, SECOND, "sorry no four three", collecting=True, unverified=True)

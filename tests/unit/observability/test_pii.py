@@ -122,6 +122,14 @@ def test_the_rest_stays(text: str) -> None:
     assert mask(text) == text
 
 
+# Letters that are numbers and no digits, that have a longer small form, or none; and digits of other scripts.
+@pytest.mark.parametrize("sign", ["²", "①", "½", "Ⅷ", "İ", "ß", "ǅ", "_", "\u0307", "ـ"])
+@pytest.mark.parametrize("number", ["FOUR one five FIVE five five two six seven one", "415 555 2671", "٤١٥ ٥٥٥ ٢٦٧١"])
+def test_odd_letters_beside_a_number_hide_nothing(sign: str, number: str) -> None:
+    masked = mask(f"{sign} my phone is {number}, {sign} my pin is four two seven one {sign}")
+    assert masked == f"{sign} my phone is [PHONE], {sign} my pin is [PIN] {sign}"
+
+
 def test_spans_say_what_and_where() -> None:
     text = "a@b.com or +1 415 555 2671"
     assert find_pii(text) == [PiiSpan(PiiKind.EMAIL, 0, 7), PiiSpan(PiiKind.PHONE, 11, 26)]

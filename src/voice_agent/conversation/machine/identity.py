@@ -65,22 +65,28 @@ class Identity:
         ctx.secret.digits = 0
         ctx.emit(DiscardSecret())
         ctx.waiting_for = OpenQuestion.PIN
-        text = self._question_again() if asked_before else ctx.locale.prompts.ask_pin
-        ctx.say(text, Purpose.ASK_SECRET, turn_id=turn_id)
+        self._say_question(self._question_again() if asked_before else ctx.locale.prompts.ask_pin, turn_id)
 
     def remark(self, turn_id: TurnId) -> bool:
         """Whether the newest words were a short remark beside the secret, which gets the question again. After anything
-        else the caller is answered: the digits may still come after that."""
+        else the caller is answered, and so is every remark after that: the digits may still come."""
         ctx = self._ctx
+        if not ctx.secret.collecting:
+            return False
         newest = ctx.history.requests()[-1:]
         short = bool(newest) and len(words_of(newest[0])) <= _SHORT_REMARK_WORDS
-        if not ctx.secret.collecting or not short or ctx.secret.misses >= _ASKS_TO_REPEAT_AT_MOST:
+        if not short or ctx.secret.misses >= _ASKS_TO_REPEAT_AT_MOST:
             ctx.secret.misses = _ASKS_TO_REPEAT_AT_MOST
             return False
         ctx.secret.misses += 1
         ctx.history.set_aside_newest_caller()
         ctx.say(self._question_again(), Purpose.ASK_SECRET, turn_id=turn_id)
         return True
+
+    def _say_question(self, text: tuple[str, ...], turn_id: TurnId | None = None) -> None:
+        """Ask for the secret anew: short remarks get the question again as often as before."""
+        self._ctx.secret.misses = 0
+        self._ctx.say(text, Purpose.ASK_SECRET, turn_id=turn_id)
 
     def _question_again(self) -> tuple[str, ...]:
         prompts = self._ctx.locale.prompts
@@ -96,10 +102,12 @@ class Identity:
         if turn.carried_text:  # the request whose answer was about to be "your PIN, please"
             self._ctx.history.add_caller(turn.carried_text)
             self._ctx.secret.request = turn.carried_text
-        self._collect(turn.turn_id, turn.secret_digits, now)
+        self._collect(turn.turn_id, now, spoken=turn.secret_digits)
 
     def key(self, now: float) -> None:
-        """A key of the secret was pressed; the vault holds it. Unasked digits of an unknown caller count as a PIN too."""
+        """A key of the secret was pressed; the vault holds it. Unasked digits of an unknown caller count as a PIN too.
+
+        The key ends the turn that is open; digits heard in it count, for the vault holds them."""
         ctx = self._ctx
         if ctx.call is not CallState.ACTIVE or ctx.checking_secret or ctx.verified:
             return
@@ -115,9 +123,10 @@ class Identity:
         if ctx.turn is not None and ctx.turn.carried_text:
             ctx.history.add_caller(ctx.turn.carried_text)
             ctx.secret.request = ctx.turn.carried_text
+        spoken = ctx.turn.secret_digits if ctx.turn is not None else 0
         ctx.abandon_turn("keypad")
         ctx.timers.clear(Timer.TURN_TIMEOUT)
-        self._collect(ctx.latest_turn(), 1, now)
+        self._collect(ctx.latest_turn(), now, spoken=spoken, keyed=1)
 
     def _unanswered(self) -> bool:
         """The caller's newest words have no answer yet."""
@@ -129,11 +138,12 @@ class Identity:
         if self._ctx.secret.collecting and self._ctx.secret.digits and not self._ctx.checking_secret:
             self._ask_for_all_digits()
 
-    def _collect(self, turn_id: TurnId, digits: int, now: float) -> None:
+    def _collect(self, turn_id: TurnId, now: float, *, spoken: int = 0, keyed: int = 0) -> None:
+        """Counts as the vault does: a whole secret in one utterance stands for itself, other parts are joined."""
         ctx = self._ctx
         expected = ctx.secret_digits
         ctx.timers.clear(Timer.IDLE)
-        total = digits if digits == expected else ctx.secret.digits + digits
+        total = spoken if spoken == expected else ctx.secret.digits + spoken + keyed
         if total > expected:
             self._ask_for_all_digits()
         elif total < expected:
@@ -155,7 +165,7 @@ class Identity:
         ctx.timers.clear(Timer.SECRET)
         ctx.emit(DiscardSecret())
         text = prompts.code_incomplete if ctx.secret.code_digits else prompts.pin_incomplete
-        ctx.say(self._filled(text), Purpose.ASK_SECRET)
+        self._say_question(self._filled(text))
 
     # Checked
 
@@ -179,11 +189,10 @@ class Identity:
             return
         self._answered(now)
         ctx.secret.code_digits = event.digits
-        ctx.secret.misses = 0
         ctx.emit(ExpectSecret(event.digits))
         *before, question = self._filled(ctx.locale.prompts.ask_code)
         ctx.waiting_for = OpenQuestion.PIN
-        ctx.say(tuple(text for text in (*before, event.sentence, question) if text), Purpose.ASK_SECRET)
+        self._say_question(tuple(text for text in (*before, event.sentence, question) if text))
 
     def _is_awaited(self) -> bool:
         return self._ctx.checking_secret and self._ctx.call is CallState.ACTIVE
@@ -216,7 +225,7 @@ class Identity:
             ctx.failures += 1
             ctx.say(unavailable, Purpose.FALLBACK)
         else:  # a wrong PIN and an unknown caller sound the same, so that caller ids cannot be probed
-            ctx.say(wrong, Purpose.ASK_SECRET)
+            self._say_question(wrong)
 
     def _contest_what_began_meanwhile(self, now: float) -> None:
         """The caller began to speak while the secret was checked: the agent's next words wait for the verdict on it."""

@@ -7,14 +7,13 @@ What ``exempt`` knows by its form neither is a run nor joins others. \\d covers 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from voice_agent.observability.pii.exempt import exempt_spans
 from voice_agent.observability.pii.number_words import (
     DIGITS_PER_WORD_MAX,
-    NUMBER_WORD_SET,
     NUMBER_WORDS,
     SPANISH_ONLY,
     Sort,
@@ -44,7 +43,6 @@ class _Token(NamedTuple):  # several times quicker to make than a frozen datacla
 
 TOKEN = re.compile(r"\d+|[^\W\d_]+")
 _HAS_DIGIT = re.compile(r"\d")
-_DIGITS = re.compile(r"\d+")
 _FILLERS = (
     "uh um er erm eh euh dash hyphen space then tiret guion guión espacio espace luego puis extension ext x ثم شرطة"
 )
@@ -53,6 +51,8 @@ _GAP = re.compile(
     re.IGNORECASE,
 )
 _GAP_WORDS = frozenset(_FILLERS.split()) | {"y", "et"}
+# How many digits a word can stand for; none where it may stand between digits.
+_DIGITS_MAX = {**dict.fromkeys(_GAP_WORDS, 0), **dict.fromkeys(NUMBER_WORDS, DIGITS_PER_WORD_MAX)}
 _AFTER_TENS = re.compile(r"\s(?:y|et)\s|[\s-]{0,2}", re.IGNORECASE)
 _CLOSE = re.compile(r"[\s-]{1,2}|\s(?:y|et)\s", re.IGNORECASE)
 _PLAIN_GAPS = (" ", "-")
@@ -62,28 +62,61 @@ _SPACED_GROUP_DIGITS = 4  # "4. 2. 7. 1." is one number; "83102. 83103." are two
 _FRENCH_17_TO_19 = frozenset({"sept", "huit", "neuf"})
 
 
-def may_hold_digits(tokens: Sequence[str], count: int) -> bool:
-    """Whether there can be a run of ``count`` digits in a text with these ``tokens`` (words and digit groups, in lower
-    case); quick, for the many lines without. It reads over separators, so it may say yes where ``digit_runs`` finds
-    none, never the other way round."""
-    possible = 0
-    for word in tokens:
-        if word in NUMBER_WORD_SET:
-            possible += DIGITS_PER_WORD_MAX
-        elif word[0].isdigit():
-            possible += len(word)
-        elif word not in _GAP_WORDS:
-            possible = 0
-        if possible >= count:
-            return True
-    return False
+# For ``str.translate``: a blank for each ASCII sign that is no letter.
+_ASCII_SEPARATORS = "".join(chr(code) if chr(code).isalpha() else " " for code in range(128))
 
 
-def digit_runs(text: str, least: int = 1, *, spoken: bool = True) -> Iterator[DigitRun]:
-    """Every maximal run in ``text`` that may have ``least`` digits, from left to right; ``spoken`` is false where it holds
-    no number words."""
+def lowered(text: str) -> str:
+    """``text`` in lower case, each letter in its place: a few have longer small ones, and stay."""
+    small = text.lower()
+    if len(small) == len(text):
+        return small
+    return "".join(sign.lower() if len(sign.lower()) == 1 else sign for sign in text)
+
+
+def tokens_of(small: str, *, written: bool) -> list[str]:
+    """The words and digit groups of a text in lower case. ``written``: it has digits. Without them, ASCII is taken apart in
+    a fraction of the time."""
+    return TOKEN.findall(small) if written or not small.isascii() else small.translate(_ASCII_SEPARATORS).split()
+
+
+def number_stretches(tokens: Sequence[str], least: int) -> list[tuple[int, int]]:
+    """First and after of each stretch of ``tokens`` (words and digit groups of a text, in lower case) in which there can be
+    a run of ``least`` digits; quick, for the many lines without. It reads over separators, so it may give stretches in which
+    ``digit_runs`` finds none, never the other way round."""
+    found: list[tuple[int, int]] = []
+    first = possible = 0
+    after = -1
+    for place in [place for place, word in enumerate(tokens) if word in _DIGITS_MAX or word.isdecimal()]:
+        if place != after:
+            if possible >= least:
+                found.append((first, after))
+            first, possible = place, 0
+        word, after = tokens[place], place + 1
+        digits = _DIGITS_MAX.get(word)
+        possible += len(word) if digits is None else digits
+    if possible >= least:
+        found.append((first, after))
+    return found
+
+
+def located(small: str, tokens: Sequence[str], stretches: Sequence[tuple[int, int]]) -> Iterator[tuple[str, int]]:
+    """The tokens in the ``stretches``, each with its start in ``small``, of which ``tokens`` are all."""
+    at = place = 0
+    for first, after in stretches:
+        for word in tokens[place:first]:
+            at = small.index(word, at) + len(word)
+        for word in tokens[first:after]:
+            start = small.index(word, at)  # only separators stand before it, so nothing is found in a longer word
+            at = start + len(word)
+            yield word, start
+        place = after
+
+
+def digit_runs(text: str, words: Iterable[tuple[str, int]], least: int) -> Iterator[DigitRun]:
+    """Every maximal run of ``words`` (see ``located``) that may have ``least`` digits, from left to right."""
     chain: list[_Token] = []
-    for token in _tokens(text, TOKEN if spoken else _DIGITS):
+    for token in _tokens(text, words):
         if chain and not _joins(text, chain[-1], token):
             if _may_have(chain, least):
                 yield from _run(text, chain)
@@ -106,20 +139,16 @@ def _ascii(digits: str) -> str:
     return digits if digits.isascii() else "".join(str(int(sign)) for sign in digits)
 
 
-def _tokens(text: str, pattern: re.Pattern[str]) -> Iterator[_Token]:
+def _tokens(text: str, words: Iterable[tuple[str, int]]) -> Iterator[_Token]:
     taken: list[tuple[int, int]] | None = None
     at = 0
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few letters have longer small ones
-        lowered = text
-    for match in pattern.finditer(lowered):
-        word = match.group()
+    for word, start in words:
         known = NUMBER_WORDS.get(word)
-        if known is None and not word[0].isdigit():
+        if known is None and not word.isdecimal():
             continue
         if taken is None:
             taken = exempt_spans(text) if _HAS_DIGIT.search(text) else []
-        start, end = match.span()
+        end = start + len(word)
         while at < len(taken) and taken[at][1] <= start:
             at += 1
         if at < len(taken) and taken[at][0] < end:
@@ -137,6 +166,8 @@ def _tokens(text: str, pattern: re.Pattern[str]) -> Iterator[_Token]:
 
 def _joins(text: str, left: _Token, right: _Token) -> bool:
     gap = text[left.end : right.start]
+    if gap == " " and left.sort is right.sort is Sort.UNIT:  # digit by digit, as most are said
+        return True
     if left.sort in (Sort.TENS, Sort.SCORE) and _AFTER_TENS.fullmatch(gap):
         return True
     if gap not in _PLAIN_GAPS and not _GAP.fullmatch(gap):
@@ -182,6 +213,10 @@ def _spell_out(text: str, chain: list[_Token]) -> list[str]:
     before: _Token | None = None
     sort: Sort | None = None  # of what stands last in ``out``, once words were put together
     for token in chain:
+        if token.sort is sort and (sort is Sort.UNIT or sort is Sort.WRITTEN):  # nothing to put together
+            out.append(token.digits)
+            before = token
+            continue
         gap = text[before.end : token.start] if before is not None else ""
         close = gap in _PLAIN_GAPS or _CLOSE.fullmatch(gap) is not None
         last = out[-1] if out else ""

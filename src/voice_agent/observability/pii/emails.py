@@ -57,7 +57,9 @@ def may_hold_emails(text: str, words: frozenset[str]) -> bool:
     """``words`` are those of ``text``, in lower case. Quick, for the many lines without."""
     if "@" in text:
         return True
-    return not words.isdisjoint(_AT_WORDS) and (not words.isdisjoint(_DOT_WORDS) or _INNER_DOT.search(text) is not None)
+    return not words.isdisjoint(_AT_WORDS) and (
+        not words.isdisjoint(_DOT_WORDS) or ("." in text and _INNER_DOT.search(text) is not None)
+    )
 
 
 def find_emails(text: str) -> Iterator[tuple[int, int, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from voice_agent.observability.pii.addresses import ADDRESS_HINTS, find_addresses
 from voice_agent.observability.pii.birth_dates import find_birth_dates, may_hold_birth_dates
 from voice_agent.observability.pii.checks import IBAN_START, find_ibans, find_spanish_ids, passes_luhn
-from voice_agent.observability.pii.digits import TOKEN, DigitRun, digit_runs, may_hold_digits
+from voice_agent.observability.pii.digits import DigitRun, digit_runs, located, lowered, number_stretches, tokens_of
 from voice_agent.observability.pii.emails import find_emails, may_hold_emails
 from voice_agent.observability.pii.kinds import PiiKind, PiiSpan
 from voice_agent.observability.pii.labels import Label, label_after, label_before, may_hold_secrets, phone_mentioned
@@ -38,9 +38,10 @@ def find_pii(text: str) -> list[PiiSpan]:
     The words of the line decide which rules are asked, so most lines cost little more than finding the words.
     """
     spans: list[PiiSpan] = []
-    tokens = TOKEN.findall(text.lower())
-    words = frozenset(tokens)
     written = _DIGIT.search(text) is not None
+    small = lowered(text)
+    tokens = tokens_of(small, written=written)
+    words = frozenset(tokens)
     spoken = not words.isdisjoint(NUMBER_WORD_SET)
     numbered = written or spoken
     if may_hold_emails(text, words):
@@ -53,10 +54,10 @@ def find_pii(text: str) -> list[PiiSpan]:
         spans += _of(PiiKind.ADDRESS, find_addresses(text, words, written=written), said_in=text)
     secrets = numbered and may_hold_secrets(words)
     least = _PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS
-    if numbered and may_hold_digits(tokens, least):
+    if numbered and (stretches := number_stretches(tokens, least)):
         if written:
             spans += _of(PiiKind.NUMBER, find_spanish_ids(text))
-        for run in digit_runs(text, least, spoken=spoken):
+        for run in digit_runs(text, located(small, tokens, stretches), least):
             kind = _kind_of_run(text, run, secrets=secrets)
             if kind is not None:
                 spans.append(PiiSpan(kind, run.start, run.end, f"+{run.digits}" if run.has_plus else run.digits))

@@ -1,13 +1,15 @@
 """Makes a stranger's JSON schema safe to use: what it may say is bounded, and nothing in it can take long or fetch anything.
 
-Left out are regular expressions (one can be written that takes for ever), references to other documents, and texts beyond a
-length; references within the document are written out. What the far side checks beyond that it checks itself.
+Left out are regular expressions (one can be written that takes for ever), texts beyond a length, and limits that are none
+(``"maxLength": 0.5``); references within the document are written out, those to others refused. What the far side checks
+beyond that it checks itself.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 _MAX_NODES = 400
@@ -17,6 +19,7 @@ _TEXT_MAX_CHARS = 300
 _NAME = re.compile(r"[\w.\-]{1,64}")
 _TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+# Non-negative integers (JSON Schema 2020-12, Validation, 6.3 to 6.5); 2.0 is one.
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -37,6 +40,15 @@ def tame(schema: Any) -> dict[str, Any]:
 def plain_text(text: object, most_chars: int) -> str:
     """A stranger's text on one line, cut."""
     return _CONTROL.sub(" ", text)[:most_chars].strip() if isinstance(text, str) else ""
+
+
+def _is_number(value: object) -> bool:
+    """JSON's numbers are finite; Python's reader takes ``Infinity`` and ``NaN`` too."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and isfinite(value))
+
+
+def _is_count(value: Any) -> bool:
+    return _is_number(value) and value >= 0 and value == int(value)
 
 
 class _Tamer:
@@ -61,7 +73,7 @@ class _Tamer:
         if text := plain_text(schema.get("description"), _TEXT_MAX_CHARS):
             tamed["description"] = text
         tamed |= {name: schema[name] for name in _BOUNDS if _is_number(schema.get(name))}
-        tamed |= {name: schema[name] for name in _COUNTS if _is_count(schema.get(name))}
+        tamed |= {name: int(schema[name]) for name in _COUNTS if _is_count(schema.get(name))}
         self._choices(schema, tamed)
         self._inside(schema, tamed, depth)
         return tamed
@@ -97,11 +109,3 @@ class _Tamer:
         if match is None or not isinstance(found, Mapping) or match[2] not in found:
             raise ForeignSchemaError("its input schema refers to something outside of itself")
         return found[match[2]]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -62,6 +62,53 @@ def test_digits_in_two_breaths_are_one_pin() -> None:
     assert driver.all(c.CheckSecret)
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.5, 1.0, 1.7, 3.0])
+def test_digits_spoken_first_and_keyed_then_are_one_pin(pause_s: float) -> None:
+    driver = asked_for_pin()
+    driver.begins()
+    driver.wait(0.8)
+    driver.pauses("[PIN]", secret_digits=2)
+    driver.wait(pause_s)
+    driver.feed(e.DtmfReceived(""))
+    assert not driver.all(c.CheckSecret)
+    driver.feed(e.DtmfReceived(""))
+    assert driver.last(c.CheckSecret).digits == 4
+    assert driver.machine.verified
+
+
+def test_digits_of_a_partial_count_where_a_key_ends_their_turn() -> None:
+    driver = asked_for_pin()
+    driver.begins()
+    driver.wait(0.8)
+    driver.hears("[PIN]", secret_digits=2)
+    driver.feed(e.DtmfReceived(""))
+    driver.feed(e.TranscriptFinal(driver.last(c.DropTurn).turn_id, "[PIN]", 0.9, 3))
+    assert not driver.all(c.CheckSecret)
+    driver.feed(e.DtmfReceived(""))
+    assert len(driver.all(c.CheckSecret)) == 1
+
+
+def test_keys_behind_a_whole_spoken_pin_change_nothing() -> None:
+    driver = asked_for_pin()
+    driver.says("[PIN]", secret_digits=1)
+    driver.begins()
+    driver.wait(0.8)
+    driver.hears("[PIN]", secret_digits=4)
+    driver.feed(e.DtmfReceived(""))
+    assert driver.last(c.CheckSecret).digits == 4
+
+
+def test_a_whole_pin_is_not_made_of_more_parts_than_it_has_digits() -> None:
+    driver = asked_for_pin()
+    driver.says("[PIN]", secret_digits=1)
+    driver.begins()
+    driver.wait(0.8)
+    driver.hears("[PIN]", secret_digits=3)
+    driver.feed(e.DtmfReceived(""))
+    assert not driver.all(c.CheckSecret)
+    assert "4 digits" in driver.said()
+
+
 def test_too_few_digits_are_asked_for_again_and_forgotten() -> None:
     driver = asked_for_pin()
     driver.says("[PIN]", secret_digits=3)
@@ -139,6 +186,41 @@ def test_a_short_remark_gets_the_question_again() -> None:
     driver.says("Hello there?")
     assert driver.last(c.Say).purpose is c.Purpose.ASK_SECRET
     assert driver.machine.collecting_secret
+
+
+@pytest.mark.parametrize("remark", ["Hello?", "What?"])
+def test_a_short_remark_after_an_ordinary_turn_gets_the_question_again_too(remark: str) -> None:
+    driver = Driver().start()
+    driver.wait(6)
+    driver.says("What is your return policy?")
+    driver.wait(6)
+    driver.meaning = Meaning.NEEDS_IDENTITY
+    driver.says("And where is my parcel?")
+    driver.meaning = Meaning.NONE
+    answered = len(driver.all(c.StartReply))
+    for _ in range(2):
+        driver.wait(6)
+        driver.says(remark)
+        assert driver.last(c.Say).purpose is c.Purpose.ASK_SECRET
+    assert len(driver.all(c.StartReply)) == answered
+    driver.wait(6)
+    driver.says(remark)
+    assert len(driver.all(c.StartReply)) == answered + 1, "not for ever"
+
+
+def test_a_longer_remark_uses_the_short_ones_up_until_the_secret_is_asked_for_anew() -> None:
+    driver = asked_for_pin(secret=SecretOutcome.WRONG)
+    driver.says("Never mind, what is your return policy?")
+    driver.wait(6)
+    driver.says("Hello?")
+    assert len(driver.all(c.StartReply)) == 2
+    driver.wait(6)
+    driver.says("[PIN]", secret_digits=4)
+    assert "does not match" in driver.said()
+    driver.wait(6)
+    driver.says("Sorry?")
+    assert len(driver.all(c.StartReply)) == 2
+    assert driver.last(c.Say).purpose is c.Purpose.ASK_SECRET
 
 
 def test_a_tool_that_is_denied_for_identity_leads_to_the_pin() -> None:

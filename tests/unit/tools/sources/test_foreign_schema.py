@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -22,9 +22,12 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # the validator reads its own schemas at first use
+@given(st.dictionaries(_NAMES, JSON, max_size=6))
+@example({"maxLength": 0.5})
 @example({"maxLength": -1})
 @example({"minLength": 2.5})
-@given(st.dictionaries(_NAMES, JSON, max_size=6))
+@example({"items": {"minItems": -0.5}})
 def test_whatever_a_stranger_says_is_a_plain_schema_or_refused(schema: dict[str, Any]) -> None:
     try:
         tamed = tame({**schema, "type": "object"})
@@ -73,6 +76,19 @@ def test_references_within_are_written_out_and_limits_kept() -> None:
         "required": ["place"],
         "additionalProperties": False,
     }
+
+
+@pytest.mark.parametrize("value", [0.5, -1, -2.0, float("inf"), float("nan"), True, "9", None])
+def test_a_length_that_is_none_is_left_out(value: object) -> None:
+    tamed = tame({"type": "object", "properties": {"a": {"type": "string", "maxLength": value}}})
+    assert tamed["properties"] == {"a": {"type": "string"}}
+
+
+def test_whole_lengths_and_fractional_bounds_are_kept() -> None:
+    limits = {"maxLength": 9.0, "minItems": 0, "minimum": -0.5, "maximum": 10**400}
+    tamed = tame({"type": "object", "properties": {"a": limits, "b": {"minimum": float("inf")}}})
+    assert tamed["properties"] == {"a": limits, "b": {}}
+    Draft202012Validator.check_schema(tamed)
 
 
 def doubling(levels: int) -> dict[str, Any]:
