@@ -32,7 +32,9 @@ async def test_a_change_is_made_once_the_caller_has_agreed_and_is_known_afterwar
     assert "was cancelled, so nothing will be delivered." in (await talk.say("where is the tent now")).text
 
 
-@pytest.mark.parametrize("words", ["please cancel my order with the tent", "cancel the one with the tent", "cancel the tent"])
+@pytest.mark.parametrize(
+    "words", ["please cancel my order with the tent", "cancel the one with the tent", "cancel the tent"]
+)
 async def test_an_order_told_by_what_is_in_it_is_looked_for_and_not_taken_for_the_one_talked_about(
     talk: Conversation, words: str
 ) -> None:
