@@ -244,11 +244,12 @@ def _refused(call: ToolCall, status: ToolStatus, reason: str, message: str, *, s
 
 def failed(call: ToolCall, tool: Tool, reason: str, context: ToolContext) -> ToolResult:
     """A failure in the model's words and the caller's."""
-    prompts = context.prompts or resolve_locale(context.locale).prompts
+    locale = resolve_locale(context.locale)
+    prompts = context.prompts or locale.prompts
     own, general = tool.fallback, prompts.tool_failed
     told = "The tool does not work at the moment."
     if reason == OUTCOME_UNKNOWN:
         own, general = tool.unsure, prompts.tool_unsure
         told = "Nobody knows whether this was done. Look it up, if a tool can tell, before you claim either."
-    spoken = own if own and language_of(context.locale) == "en" else general
+    spoken = own if own and language_of(locale.tag) == "en" else general
     return ToolResult(call.call_id, call.name, ToolStatus.FAILED, {"error": told}, reason, spoken)
