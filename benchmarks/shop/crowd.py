@@ -46,7 +46,7 @@ _PIN = "8265"
 _TOKEN = "tool-faults-run"  # not a real one
 _START_S = 60.0
 
-# What befalls a write: half of the time nothing, else anything. Weights, and how late a slow answer is.
+# What befalls a write: three times in ten nothing, else anything. Weights, and how late a slow answer is.
 RANDOM = {
     None: 7,
     Fault.REFUSED: 2,

@@ -49,6 +49,7 @@ def tool(
     read_back: ReadBack | None = None,
     summary: Summary | None = None,
     unsure: str = "",
+    keyed: bool = False,
     tags: Iterable[str] = (),
 ) -> Callable[[F], F]:
     """Declares a function as a tool; the function itself stays as it is. ``name`` and ``description`` are by default the
@@ -67,6 +68,7 @@ def tool(
             handler=_handler(function, signature, at_once),
             fallback=fallback,
             unsure=unsure,
+            keyed=keyed,
             timeout_s=timeout_s,
             at_once=at_once,
             read_only=not writes,

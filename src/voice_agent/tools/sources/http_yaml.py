@@ -52,6 +52,7 @@ def http_tool(
         handler=endpoint.ask,
         fallback=declared.fallback,
         unsure=declared.unsure,
+        keyed=declared.keyed,
         timeout_s=declared.timeout_ms / 1000,
         at_once=declared.at_once,
         read_only=not declared.changes_something,

@@ -151,6 +151,7 @@ class HttpTool(Rules):
     body: Annotated[Any, BeforeValidator(_body)] = None
     result: Mapping[str, ResultPath] = Field(default_factory=dict)
     business: Mapping[Annotated[int, Field(ge=400, le=499)], str] = Field(default_factory=dict)
+    keyed: bool = False
     offered: bool = True
     answer_max_kb: int = Field(256, ge=1, le=4_096)
 

@@ -245,3 +245,12 @@ def test_an_entry_point_without_tools_stops_the_start(site: Path, points: str, w
     install(site, points)
     with pytest.raises(ConfigError, match=f"'bank' = .*{words}"):
         list(tools_of_entry_points())
+
+
+def test_a_function_may_say_that_it_works_once_for_a_key() -> None:
+    @tool(fallback="No.", unsure="Perhaps.", keyed=True)
+    def pay() -> None:
+        """Pays."""
+
+    assert (declared_one(pay).keyed, declared_one(pay).unsure) == (True, "Perhaps.")
+    assert not declared_one(parcel).keyed

@@ -65,6 +65,7 @@ http:
       caller: "{{caller.id}}"
       urgent: "false"
       zip: '"0150"'
+    keyed: true
     read_back:
       en: Shall I hold parcel {{tracking}}?
       es: ¿Retengo el paquete {{tracking}}?
@@ -143,6 +144,9 @@ async def test_a_write_sends_its_body_and_its_idempotency_key_once(kit: Kit) -> 
         "zip": "0150",
     }
     assert asked.headers["idempotency-key"] == "key-1"
+    declared = kit.registry.find("redirect_parcel")
+    assert declared is not None
+    assert declared.keyed
     assert asked.headers["content-type"] == "application/json"
 
 
