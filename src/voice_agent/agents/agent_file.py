@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from string import Formatter
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -17,14 +18,15 @@ from voice_agent.conversation.agent_rules import ADJUSTABLE, AgentRules, Handove
 from voice_agent.conversation.locales import LANGUAGES, LOCALES, Prompts, resolve_locale
 from voice_agent.models import Meaning, PolicyAction, PolicyReason, ToolScope, TransferTarget
 from voice_agent.providers.data_file import Entry, load_data_file
+from voice_agent.rag.names import check_collection_name
 
 SHIPPED = "agent.yaml"
 
 ALWAYS = frozenset({"transfer_to_human", "end_call"})
 """Tools that no agent can be without."""
 KNOWLEDGE_TOOL = "knowledge_base"
+_NEVER_HANDED_OVER = frozenset({PolicyReason.NONE, PolicyReason.CARD_DETAILS, PolicyReason.PROMPT_INJECTION})
 
-_FIELD = re.compile(r"\{(\w*)\}")
 # What can be dialled: a SIP or telephone address (RFC 3261 §19.1, RFC 3966).
 _ADDRESS = r"^(sips?:[^\s@]+@[^\s@]+|tel:\+?[0-9().*#-]{2,32})$"
 _NUMBER = re.compile(r"\+?[0-9][0-9 ().-]{1,24}")
@@ -60,6 +62,18 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _hands_over(reason: PolicyReason) -> PolicyReason:
+    if reason in _NEVER_HANDED_OVER:
+        raise ValueError(f"nobody is handed over for {reason.value!r}")
+    return reason
+
+
+def _not_of_a_language(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        check_collection_name(name)
+    return names
+
+
 Where = Annotated[str, AfterValidator(_language_or_tag)]
 Text = Annotated[str, Field(min_length=1, max_length=4_000)]
 Segments = Annotated[
@@ -80,6 +94,7 @@ Collections = Annotated[
     tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,58}[A-Za-z0-9]$")], ...],
     BeforeValidator(_one_or_many),
     AfterValidator(_each_once),
+    AfterValidator(_not_of_a_language),
 ]
 
 
@@ -88,16 +103,19 @@ class TargetEntry(Entry):
 
     purpose: str = Field(min_length=1, max_length=200)
     address: str = Field("", pattern=f"^$|{_ADDRESS}")
-    reasons: tuple[PolicyReason, ...] = ()
+    reasons: tuple[Annotated[PolicyReason, AfterValidator(_hands_over)], ...] = ()
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
 class LimitsEntry(Entry):
-    max_turns: int | None = Field(None, ge=1)
-    max_failures: int | None = Field(None, ge=1)
-    session_ttl_s: float | None = Field(None, gt=0)
-    turn_timeout_s: float | None = Field(None, ge=0.1)
-    idle_prompt_s: float | None = Field(None, gt=0)
-    idle_hangup_s: float | None = Field(None, gt=0)
+    max_turns: int | None = Field(None, ge=1, le=10_000)
+    max_failures: int | None = Field(None, ge=1, le=100)
+    session_ttl_s: Seconds | None = None
+    turn_timeout_s: Annotated[Seconds, Field(ge=0.1)] | None = None
+    idle_prompt_s: Seconds | None = None
+    idle_hangup_s: Seconds | None = None
 
 
 class AgentFile(Entry):
@@ -189,8 +207,22 @@ def _phrase_problems(where: str, name: str, segments: tuple[str, ...]) -> Iterat
         yield f"there is no phrase of this name; known: {', '.join(Prompts.__slots__)}"
         return
     usual = getattr(resolve_locale(where).prompts, name)
-    known = set(_FIELD.findall(" ".join(usual if isinstance(usual, tuple) else (usual,))))
-    used = set(_FIELD.findall(" ".join(segments)))
+    known = _fields(usual if isinstance(usual, tuple) else (usual,))
+    try:
+        used = _fields(segments)
+    except ValueError as error:
+        yield f"the braces do not fit: {error}"
+        return
     if unknown := sorted(used - known):
         may = f"it may have {', '.join(f'{{{field}}}' for field in sorted(known))}" if known else "it has no fields"
         yield f"the field {{{unknown[0]}}} has no value here; {may}"
+
+
+def _fields(segments: tuple[str, ...]) -> set[str]:
+    """What stands in braces, as ``str.format`` reads it. Raises ``ValueError``."""
+    parsed = (part for segment in segments for part in Formatter().parse(segment))
+    return {
+        f"{field}{'!' + conversion if conversion else ''}{':' + form if form else ''}"
+        for _, field, form, conversion in parsed
+        if field is not None
+    }

@@ -3,8 +3,8 @@
 Rules:
 
 1. A call keeps the agent it began with. What changes in a file holds for calls that begin after it was read.
-2. At the start every file must be right. Later a file that is not right is said in the log, and its agent stays as it was;
-   one that is gone takes its agent away, unless it is the one that answers calls which name none.
+2. At the start of a server every file must be right. Later a file that is not right is said in the log, and its agent
+   stays as it was; one that is gone takes its agent away, unless it is the one that answers calls which name none.
 3. No two agents have one name or one number.
 """
 
@@ -67,15 +67,19 @@ class AgentBook:
                 raise CallerError("agent: there is no agent of this name")
             return agent
         dialled = _digits(called)
-        answering = (a for a in self.all() if dialled and any(_digits(number) == dialled for number in a.numbers))
+        on_file = (page.agent for page in self._pages.values())
+        answering = (a for a in on_file if dialled and any(_digits(number) == dialled for number in a.numbers))
         return next(answering, self.default)
 
     async def watch(self, every_s: float, on_change: Callable[[AgentProfile], Awaitable[None]]) -> None:
         """Reads changed files again until cancelled; ``on_change`` gets every agent that is new or has changed."""
         while self._source is not None:
             await asyncio.sleep(every_s)
-            for agent in await asyncio.to_thread(self.reload):
-                await on_change(agent)
+            try:
+                for agent in await asyncio.to_thread(self.reload):
+                    await on_change(agent)
+            except Exception:  # whatever one file leads to, the next change is to be seen
+                _log.exception("reading agents failed")
 
     def reload(self) -> tuple[AgentProfile, ...]:
         """Reads what has changed on disk; gives the agents that are new or have changed. Blocks on the disk; raises
@@ -148,10 +152,11 @@ class AgentBook:
         self.default = now.get(self.default.name, self.default)
 
 
-def open_agents(source: Path | None, default: str = "", *, demo: bool = True) -> AgentBook:
+def open_agents(source: Path | None, default: str = "", *, demo: bool = True, lenient: bool = False) -> AgentBook:
     """Reads a file, or every YAML file of a folder. None gives one agent: the shipped one of the demo shop, or, without
     ``demo``, one that says nothing of whom it works for. ``default`` names the agent that answers calls which name none; it
-    may be left out where there is only one, or one named "default".
+    may be left out where there is only one, or one named "default". ``lenient`` leaves wrong files out: a worker that is
+    started again while somebody edits them must not be lost.
 
     Blocks on the disk. Raises ``ConfigError`` with file and line.
     """
@@ -160,12 +165,32 @@ def open_agents(source: Path | None, default: str = "", *, demo: bool = True) ->
         if default not in ("", only.name):
             raise ConfigError(f"DEFAULT_AGENT={default!r} needs AGENTS: without it {only.name!r} is the only agent.")
         return AgentBook(only)
+    pages = _read(source, lenient=lenient)
+    return AgentBook(_default_of([page.agent for page in pages.values()], default), source, pages)
+
+
+def read_agents(source: Path) -> tuple[AgentProfile, ...]:
+    """The agents of a file or a folder. Raises ``ConfigError`` for the first mistake, in one file or between two."""
+    return tuple(page.agent for page in _read(source, lenient=False).values())
+
+
+def _read(source: Path, *, lenient: bool) -> dict[Path, _Page]:
     pages: dict[Path, _Page] = {}
     for path, signature in _snapshot(source).items():
-        pages[path] = _Page(signature, load_agent(path))
-        if problem := _clash_with(path, pages):
-            raise ConfigError(problem)
-    return AgentBook(_default_of([page.agent for page in pages.values()], default), source, pages)
+        try:
+            pages[path] = _fitting(_Page(signature, load_agent(path)), path, pages)
+        except ConfigError as error:
+            if not lenient:
+                raise
+            _log.error("an agent file is wrong, its agent takes no calls", file=str(path), error=str(error))
+    return pages
+
+
+def _fitting(page: _Page, path: Path, pages: Mapping[Path, _Page]) -> _Page:
+    """The page, if it goes with the others. Raises ``ConfigError``."""
+    if problem := _clash_with(path, {**pages, path: page}):
+        raise ConfigError(problem)
+    return page
 
 
 def _default_of(agents: list[AgentProfile], wanted: str) -> AgentProfile:

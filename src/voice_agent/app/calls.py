@@ -9,6 +9,7 @@ import structlog
 
 from voice_agent import __version__
 from voice_agent.agents.agent_file import ALWAYS
+from voice_agent.agents.doubts import doubts_of
 from voice_agent.call.door import Door, LiveCall
 from voice_agent.call.phrases import FixedPhrases
 from voice_agent.call.services import CallServices
@@ -83,9 +84,15 @@ class AgentReaders:
     """What is done about an agent that was read: doubts are told, what it will say first is prepared."""
 
     def __init__(
-        self, tools: ToolRegistry, knowledge: KnowledgeBase | None, phrases: FixedPhrases, opener: CallOpener
+        self,
+        tools: ToolRegistry,
+        knowledge: KnowledgeBase | None,
+        phrases: FixedPhrases,
+        opener: CallOpener,
+        secret_lengths: frozenset[int],
     ) -> None:
         self._tools = tools
+        self._secret_lengths = secret_lengths
         self._knowledge = knowledge
         self._phrases = phrases
         self._opener = opener
@@ -99,6 +106,8 @@ class AgentReaders:
         known = {tool.name for tool in self._tools}
         if missing := sorted((agent.tools.only or frozenset()) - known - ALWAYS):
             log.warning("an agent names tools that this server does not have", agent=agent.name, tools=missing)
+        for doubt in doubts_of(agent, secret_lengths=self._secret_lengths):
+            log.info("an agent file is doubtful", agent=agent.name, doubt=doubt)
         if self._knowledge is not None:
             lacking = [name for name in agent.knowledge if not await self._knowledge.has(name)]
             if lacking:

@@ -14,7 +14,7 @@ import structlog
 from voice_agent.agents.book import AgentBook
 from voice_agent.app.calls import AgentReaders, CallOpener
 from voice_agent.app.services import local_services
-from voice_agent.app.settings import overload_settings
+from voice_agent.app.settings import overload_settings, secret_lengths
 from voice_agent.app.stores import agents_of
 from voice_agent.call.phrases import FixedPhrases
 from voice_agent.call.services import CallServices
@@ -60,17 +60,19 @@ async def open_platform(
     *,
     services: CallServices | None = None,
     shop_up: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    lenient: bool = False,
 ) -> AsyncIterator[Platform]:
     """Builds and warms everything, and takes it down again in reverse. Raises ``ConfigError``.
 
     ``services`` replaces what calls work with (benchmarks bring scripted providers). ``shop_up`` returns once the order
-    system that is starting beside the platform can be asked; what it raises ends the start.
+    system that is starting beside the platform can be asked; what it raises ends the start. ``lenient``: agent files that
+    are wrong are left out (see ``open_agents``).
     """
     clock = LoopClock()
     state_dir = settings.server.state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        agents = await asyncio.to_thread(agents_of, settings)
+        agents = await asyncio.to_thread(agents_of, settings, lenient=lenient)
         usual = agents.default.locale(agents.default.default_locale or settings.asr.language)
         database = await stack.enter_async_context(open_database(settings.store, state_dir))
         knowledge = None
@@ -103,7 +105,7 @@ async def open_platform(
         stack.callback(watch.cancel)
         preparing = asyncio.create_task(phrases.keep_ready(), name="prepare-phrases")
         stack.callback(preparing.cancel)
-        readers = AgentReaders(services.tools, knowledge, phrases, opener)
+        readers = AgentReaders(services.tools, knowledge, phrases, opener, secret_lengths(settings))
         for agent in agents.all():
             await readers.look_over(agent)
         if settings.agents.reload_s > 0:

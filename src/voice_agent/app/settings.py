@@ -8,6 +8,7 @@ from voice_agent.conversation.barge_in import BargeInSettings, FloorRules
 from voice_agent.conversation.endpointing import EndpointingSettings
 from voice_agent.conversation.machine import MachineSettings, SpeculationSettings
 from voice_agent.gateway.overload import OverloadSettings
+from voice_agent.tools import totp
 
 
 def call_settings(settings: Settings) -> CallSettings:
@@ -82,3 +83,9 @@ def machine_settings(turn: TurnSettings, pin_digits: int) -> MachineSettings:
         max_turns=turn.max_turns,
         max_failures=turn.max_failures,
     )
+
+
+def secret_lengths(settings: Settings) -> frozenset[int]:
+    """How many digits a PIN, and a code of the built-in second factor, have."""
+    code = {totp.DIGITS} if settings.identity.second_factor == "totp" else set()
+    return frozenset({settings.identity.pin_digits, *code})

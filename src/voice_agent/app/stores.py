@@ -17,9 +17,9 @@ from voice_agent.store.database import open_database
 from voice_agent.store.demo import seed_demo
 
 
-def agents_of(settings: Settings) -> AgentBook:
+def agents_of(settings: Settings, *, lenient: bool = False) -> AgentBook:
     """The agents that calls are taken by; for the command line too. Blocks on the disk. Raises ``ConfigError``."""
-    return open_agents(settings.agents.source, settings.agents.default, demo=settings.demo_data_wanted)
+    return open_agents(settings.agents.source, settings.agents.default, demo=settings.demo_data_wanted, lenient=lenient)
 
 
 def _knowledge_of(settings: Settings, embedder: MiniLmEmbedder) -> AbstractAsyncContextManager[KnowledgeBase]:

@@ -173,7 +173,8 @@ def _may_become_secret(digits: str, situation: Situation) -> bool:
     if len(digits) < _BEGUN_MIN:
         return False
     begins_known = any(secret.startswith(digits) for secret in situation.known)
-    begins_pin = situation.unverified and len(digits) < situation.secret_digits
+    begins_pin = situation.unverified and len(digits) < max(situation.secret_lengths)
+    begins_pin = begins_pin and len(digits) != situation.order_digits
     return begins_known or begins_pin or situation.order_digits < len(digits) < _MASKED_DIGITS
 
 

@@ -30,6 +30,7 @@ import orjson
 from voice_agent.conversation.events import ToolReturned, ToolStarted
 from voice_agent.models import CALL_ENDED, OUTCOME_UNKNOWN, ReplyId, ToolCall, ToolResult, ToolStatus
 from voice_agent.tools.base import Tool, ToolContext
+from voice_agent.tools.parsing import BadArgumentsError, parse_arguments
 from voice_agent.tools.registry import ToolRegistry
 from voice_agent.tools.router import ToolRouter, failed
 
@@ -145,12 +146,12 @@ class ToolJournal:
         return result
 
     def _revealed(self, arguments: str) -> str:
-        """The arguments with their strings revealed; what is no JSON is left to the router's refusal."""
+        """The arguments with their strings revealed; what the router refuses is left to its refusal."""
         if "[" not in arguments:
             return arguments
         try:
-            parsed = orjson.loads(arguments)
-        except ValueError:
+            parsed = parse_arguments(arguments)
+        except BadArgumentsError:
             return arguments
         return orjson.dumps(_each_text(parsed, self._reveal)).decode()
 

@@ -27,7 +27,7 @@ def list_agents() -> None:
     table = Table("name", "title", "numbers", "locale", "")
     for agent in book.all():
         mark = "answers calls that name none" if agent.name == book.default.name else ""
-        table.add_row(agent.name, agent.title, ", ".join(agent.numbers), agent.default_locale, mark)
+        table.add_row(agent.name, escape(agent.title), ", ".join(agent.numbers), agent.default_locale, mark)
     Console().print(table)
 
 
@@ -39,10 +39,14 @@ def check(
 ) -> None:
     """Read agent files as the server would. Every mistake is told with file and line; exit code 1 if there is any."""
     from voice_agent.agents.agent_file import load_agent
-    from voice_agent.agents.book import agent_files
+    from voice_agent.agents.book import agent_files, read_agents
+    from voice_agent.agents.doubts import doubts_of
+    from voice_agent.app.settings import secret_lengths
+    from voice_agent.config import load_settings
 
+    settings = load_settings()
     out, problems = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
-    source = path or _configured()
+    source = path or settings.agents.source
     wrong = 0
     for file in agent_files(source) if source is not None else (None,):
         try:
@@ -52,12 +56,14 @@ def check(
             problems.print(str(error), markup=False)
             continue
         out.print(f"[green]ok[/]  {escape(agent.name)}  {escape(str(file or 'the shipped agent'))}")
-        for doubt in _doubts(agent):
+        for doubt in doubts_of(agent, secret_lengths=secret_lengths(settings)):
             out.print(f"    {doubt}", markup=False)
     if wrong:
         raise typer.Exit(1)
-    if path is None or path == _configured():
-        _book()  # what only shows in all of them together: a name or a number that two have
+    if source is not None:
+        read_agents(source)  # what only shows in all of them together: a name or a number that two have
+    if path is None:
+        _book()  # whether it is clear which of them is the default
 
 
 @agents_app.command()
@@ -110,22 +116,6 @@ def _rows(agent: AgentProfile, row: LocaleProfile) -> list[tuple[str, str]]:
         ("hands over to", "\n".join(targets) or "a callback is recorded"),
         ("limits", ", ".join(f"{name} {value:g}" for name, value in limits.items() if value is not None) or "as set"),
     ]
-
-
-def _doubts(agent: AgentProfile) -> list[str]:
-    """What may be meant, but more likely is not."""
-    found = []
-    if not agent.personas:
-        found.append("it has no persona: a hosted language model is not told whom it speaks for")
-    if agent.knowledge and "knowledge_base" not in agent.tools:
-        found.append("it names collections, but not the tool knowledge_base: it will not look anything up")
-    return found
-
-
-def _configured() -> Path | None:
-    from voice_agent.config import load_settings
-
-    return load_settings().agents.source
 
 
 def _book() -> AgentBook:

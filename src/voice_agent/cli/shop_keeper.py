@@ -2,8 +2,9 @@
 
 Theory of operation. The demo shop is a process of its own, so that it takes nothing from the calls' event loop and is
 reached as any shop is, over HTTP. Its port is chosen before it starts and stays the same: a socket that is bound and never
-listens keeps others off it, and lets the shop listen beside it (both with SO_REUSEADDR). While no shop listens, a
-connection is refused at once, and the caller hears the tool's fallback.
+listens keeps the system from giving it to others, and lets the shop listen beside it (both with SO_REUSEADDR). While no
+shop listens, a connection is refused at once, and the caller hears the tool's fallback. Another program of this machine
+that insists on that very port could take it then: this shop and its callers are a demonstration's.
 
 Rules:
 1. It starts beside whatever else starts. One that cannot start ends the server's start, with its reason.
@@ -93,7 +94,7 @@ async def _opened_or_failed(opened: asyncio.Event, keeping: asyncio.Task[None]) 
 
 @contextmanager
 def _reserved_port() -> Iterator[int]:
-    """A free port of loopback that nobody else is given meanwhile."""
+    """A free port of loopback that the system gives nobody else meanwhile."""
     with socket.socket() as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind((_LOOPBACK, 0))

@@ -232,6 +232,7 @@ class _Supervisor:
             metrics_folder=self._folder,
             began_s=self._began_s,
             lost_calls=lost_calls,
+            again=self._started,
         )
         # Spawned, not forked: the parent has threads, and a fork of it could inherit a lock that nobody gives back.
         process = multiprocessing.get_context("spawn").Process(

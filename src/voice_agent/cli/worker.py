@@ -51,7 +51,7 @@ class WorkerPlace:
 
     ``link``, ``handed``, ``lifeline`` and ``shop_gate`` are its ends of socket pairs: messages, connections, and two that
     only ever close, with the parent and once the order system can be asked. ``began_s`` is when the server started,
-    ``lost_calls`` how many the last worker in this slot took with it.
+    ``lost_calls`` how many the last worker in this slot took with it. ``again``: the server was ready once, and is to stay.
     """
 
     slot: int
@@ -64,6 +64,7 @@ class WorkerPlace:
     metrics_folder: Path
     began_s: float
     lost_calls: int
+    again: bool = False
 
 
 def run_worker(place: WorkerPlace) -> None:
@@ -107,7 +108,7 @@ async def _serve(place: WorkerPlace, link: Link, stop: asyncio.Event) -> None:
 
     services = place.make_services(place.settings) if place.make_services is not None else None
     async with open_platform(
-        place.settings, services=services, shop_up=lambda: _gone_through(place.shop_gate)
+        place.settings, services=services, shop_up=lambda: _gone_through(place.shop_gate), lenient=place.again
     ) as platform:
         platform.metrics.sessions.labels(CallOutcome.ERROR.value).inc(place.lost_calls)
         view = ServerView(platform.admission, LoopClock(), began_s=place.began_s)

@@ -270,17 +270,20 @@ function offerAgents({ agents }) {
     }),
   );
   at("agent-field").hidden = agents.length < 2;
+  speakTheirLanguage();
 }
 
 function speakTheirLanguage() {
-  const { locale } = at("agent").selectedOptions[0].dataset;
+  const locale = at("agent").selectedOptions[0]?.dataset.locale;
   if (locale) at("locale").value = locale;
 }
 
 // What the server says of itself before the first call: does it want a token, can it take calls, who takes them?
 async function ask() {
   try {
-    const [ready, agents] = await Promise.all([fetch("ready"), fetch("api/agents")]);
+    const token = at("token").value;
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const [ready, agents] = await Promise.all([fetch("ready"), fetch("api/agents", { headers })]);
     if (agents.status === 401) at("token-field").hidden = false;
     else offerAgents(await agents.json());
     const { reason } = await ready.json();
@@ -297,6 +300,7 @@ at("call-form").addEventListener("submit", (event) => {
 at("without-mic").addEventListener("click", () => begin({ microphone: false }));
 at("hang-up").addEventListener("click", hangUp);
 at("agent").addEventListener("change", speakTheirLanguage);
+at("token").addEventListener("change", ask);
 at("pad").firstElementChild.addEventListener("click", () => (padTouched = true));
 at("mute").addEventListener("click", () => setMuted(at("mute").getAttribute("aria-pressed") !== "true"));
 window.addEventListener("pagehide", hangUp);

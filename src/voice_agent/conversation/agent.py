@@ -73,8 +73,9 @@ class AgentProfile:
 
     def _system_prompt(self, row: LocaleProfile) -> str:
         """Who the agent is, how it speaks, where it can hand over. A persona in another language is better than none."""
-        persona = for_locale(self.personas, row.tag) or for_locale(self.personas, self.default_locale)
-        parts = [persona or "", row.system_prompt]
+        known = (for_locale(self.personas, tag) for tag in (row.tag, self.default_locale))
+        persona = next(filter(None, (*known, *self.personas.values())), "")
+        parts = [persona, row.system_prompt]
         if self.desks:
             listed = "; ".join(f"{name}: {purpose}" for name, purpose in self.desks.items())
             parts.append(f"Targets of transfer_to_human: {listed}.")

@@ -79,11 +79,11 @@ class AgentRules:
 
     def target_for(self, reason: PolicyReason, wanted: str = "") -> TransferTarget | None:
         """Where a handover goes: the target ``wanted`` by name, else the one for its reason, else the one for all others.
-        None where the agent has no targets."""
+        None where there is none of these."""
         by_name = [rule for rule in self.handovers if wanted and rule.target.name == wanted]
         by_reason = [rule for rule in self.handovers if reason in rule.reasons]
         for_all = [rule for rule in self.handovers if not rule.reasons]
-        rule = next(iter((*by_name, *by_reason, *for_all, *self.handovers)), None)
+        rule = next(iter((*by_name, *by_reason, *for_all)), None)
         return rule.target if rule is not None else None
 
 

@@ -55,11 +55,16 @@ def parse_data(model: type[M], text: str, name: str) -> M:
 
     try:
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        lines: Lines = {}
+        data = _plain(root, (), lines, name) if root is not None else {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{name}:{line}: not valid YAML: {error.problem}") from None
-    lines: Lines = {}
-    data = _plain(root, (), lines, name) if root is not None else {}
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        raise ConfigError(f"{name}:{line}: not valid YAML: {getattr(error, 'reason', error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}:1: it is nested too deeply, or holds itself") from None
     try:
         parsed = model.model_validate(data)
     except ValidationError as error:

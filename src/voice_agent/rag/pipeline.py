@@ -33,6 +33,7 @@ from voice_agent.rag.chroma import ChromaStore, changes_file
 from voice_agent.rag.fetch import AllowedHosts, Fetcher, GoneError
 from voice_agent.rag.hybrid import Hit, HybridIndex, StoredDocument
 from voice_agent.rag.ingest import Document, find_documents, read_document
+from voice_agent.rag.names import check_collection_name
 from voice_agent.rag.vectors import Embed, embed_document
 
 CHROMA_FOLDER = "chroma"
@@ -232,7 +233,13 @@ class KnowledgeBase:
         return await self._reading(self._inspect, text)
 
     def _place(self, locale: str = "", collection: str = "") -> _Place:
-        return _Place(collection or self._settings.collection, language_of(locale) or self._default)
+        """Raises ``ConfigError`` for a name that no collection may have."""
+        name = collection or self._settings.collection
+        try:
+            check_collection_name(name)
+        except ValueError as error:
+            raise ConfigError(f"the collection {error}.") from None
+        return _Place(name, language_of(locale) or self._default)
 
     def _name(self, place: _Place) -> str:
         return place.collection if place.language == self._default else f"{place.collection}-{place.language}"

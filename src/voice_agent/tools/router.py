@@ -71,7 +71,8 @@ class ToolRouter:
     async def run(
         self, call: ToolCall, context: ToolContext, *, by_model: bool = True, confirmed: bool = False
     ) -> ToolResult:
-        """Runs one call. ``by_model=False`` is for calls our own code makes: it may use every tool. ``confirmed``: the
+        """Runs one call. ``by_model=False`` is for calls our own code makes: it may also use the agent's tools
+        that are not offered to a model. ``confirmed``: the
         caller has agreed to exactly this call.
 
         Cancellation is safe for the router: the call then counts neither as success nor as failure.

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.agents.conftest import Write
 
 from voice_agent.agents.agent_file import load_agent
+from voice_agent.agents.doubts import doubts_of
 from voice_agent.conversation.locales import LOCALES
 from voice_agent.conversation.machine import MachineSettings
 from voice_agent.errors import ConfigError
@@ -67,6 +68,24 @@ def test_every_key_of_the_file_is_in_the_documentation() -> None:
         ("name: bank\nphrases:\n  en:\n    hello: [Hi]", 4, "no phrase of this name"),
         ("name: bank\nphrases:\n  en:\n    pin_wrong: ['No, {name}.']", 4, "{name} has no value"),
         ("name: bank\ngreeting:\n  en: ['Hi {reference}']", 3, "it has no fields"),
+        ("name: bank\nphrases:\n  en:\n    handover_callback: ['It is {reference. Bye.']", 4, "the braces do not fit"),
+        (
+            "name: bank\nphrases:\n  en:\n    handover_callback: ['It is {reference.real}.']",
+            4,
+            "{reference.real} has no value",
+        ),
+        ("name: bank\nphrases:\n  en:\n    pin_incomplete: ['All {expected!x}.']", 4, "{expected!x} has no value"),
+        ("name: bank\nphrases:\n  en:\n    pin_wrong: ['Say }your PIN']", 4, "the braces do not fit"),
+        ("name: bank\npersona: &a [*a]", 1, "holds itself"),
+        ("name: bank\ntitle: x\x00", 2, "not valid YAML"),
+        ("name: bank\nlimits: {max_turns: 99999999999999999999}", 2, "less than or equal to 10000"),
+        ("name: bank\nlimits: {session_ttl_s: inf}", 2, "finite"),
+        ("name: bank\nknowledge: [shop-es]", 2, "ends in '-es'"),
+        (
+            "name: bank\ntransfer:\n  a: {purpose: x, reasons: [card_details]}",
+            3,
+            "nobody is handed over for 'card_details'",
+        ),
         ("name: bank\ngreeting: {en: Hi}\nphrases:\n  en: {greeting: [Hi]}", 2, "another greeting"),
         ("name: bank\npolicy:\n  emergency: continue", 3, "the same for every agent"),
         ("name: bank\npolicy:\n  abuse: authenticate", 3, "use one of block, continue, escalate"),
@@ -123,3 +142,25 @@ def test_where_a_handover_goes(write: Write) -> None:
     assert target(PolicyReason.HUMAN_REQUESTED) == "desk"
     assert target(PolicyReason.MODEL_REQUESTED, "fraud") == "fraud"
     assert target(PolicyReason.MODEL_REQUESTED, "the moon") == "desk"
+    only = load_agent(write("only.yaml", f"name: only\ntransfer:\n  {fraud}")).rules
+    assert only.target_for(PolicyReason.HUMAN_REQUESTED) is None
+
+
+def test_a_persona_in_another_language_is_better_than_none(write: Write) -> None:
+    agent = load_agent(write("bank.yaml", "name: bank\npersona: {es: Hablas por el banco.}"))
+    assert agent.locale("fr-FR").system_prompt.startswith("Hablas por el banco.")
+
+
+def test_what_is_more_likely_not_meant_is_doubted(write: Write) -> None:
+    plain = "name: bank\npersona: {en: You.}\norder_number_digits: 5"
+    assert doubts_of(load_agent(write("a.yaml", plain)), secret_lengths=frozenset({4, 6})) == []
+    odd = load_agent(
+        write(
+            "b.yaml",
+            "name: bank\nknowledge: [faq]\ntools: [x]\norder_number_digits: 6\ngreeting: {en: Hi., es: Hola.}\n"
+            "transfer: {fraud: {purpose: x, reasons: [fraud_report]}}",
+        )
+    )
+    told = " | ".join(doubts_of(odd, secret_lengths=frozenset({4, 6})))
+    for piece in ("no persona", "will not look anything up", "have 6 digits", "ask for ar, fr hear", "has reasons"):
+        assert piece in told, piece

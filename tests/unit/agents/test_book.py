@@ -151,3 +151,49 @@ async def test_watching_tells_of_every_change(folder: Path, write: Write) -> Non
     async with asyncio.timeout(10):
         assert await told.get() == "Two"
     watching.cancel()
+
+
+async def test_watching_outlives_whatever_a_file_or_its_reader_does(folder: Path, write: Write) -> None:
+    write("a.yaml", "name: a\ntitle: One")
+    book = open_agents(folder)
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def take_in(agent: AgentProfile) -> None:
+        told.put_nowait(agent.title)
+        raise RuntimeError("the reader fails")
+
+    with capture_logs() as logs:
+        watching = asyncio.create_task(book.watch(0.005, take_in))
+        async with asyncio.timeout(10):
+            write("a.yaml", "name: a\ntitle: \x00")
+            while not logs:  # noqa: ASYNC110 - what is waited for is a line of the log
+                await asyncio.sleep(0.005)
+            write("a.yaml", "name: a\ntitle: Two")
+            assert await told.get() == "Two"
+            write("a.yaml", "name: a\ntitle: Three")
+            assert await told.get() == "Three"
+        watching.cancel()
+    assert logs[0]["event"] == "an agent file is wrong, its agent stays as it was"
+
+
+def test_a_worker_that_is_started_again_leaves_wrong_files_out(folder: Path, write: Write) -> None:
+    write("a.yaml", "name: a")
+    write("b.yaml", "name: [")
+    write("c.yaml", "name: a")
+    with capture_logs() as logs:
+        book = open_agents(folder, "a", lenient=True)
+    assert [agent.name for agent in book.all()] == ["a"]
+    assert [entry["log_level"] for entry in logs] == ["error", "error"]
+    write("b.yaml", "name: b")
+    assert [agent.name for agent in book.reload()] == ["b"]
+    with pytest.raises(ConfigError, match="DEFAULT_AGENT"):
+        open_agents(folder, "z", lenient=True)
+
+
+def test_a_number_belongs_to_who_has_it_on_file(folder: Path, write: Write) -> None:
+    write("m.yaml", "name: default\nnumbers: '+1 555'")
+    book = open_agents(folder)
+    (folder / "m.yaml").unlink()
+    write("z.yaml", "name: front\nnumbers: '+1 555'")
+    book.reload()
+    assert book.choose("", "+1555").name == "front"

@@ -189,3 +189,9 @@ def test_where_a_longer_code_may_follow_the_pin(said: tuple[str, ...], shown: st
         for n, text in enumerate(said)
     ]
     assert " ".join(heard) == shown
+
+
+def test_a_partial_shows_no_digits_of_a_longer_code_in_the_making() -> None:
+    vault = SecretVault(secret_digits=4, order_digits=10, mask=mask, code_lengths=frozenset({6}))
+    partial = vault.hear(UtteranceId(1), "it is 48219", partial=True, collecting=False, unverified=True)[0]
+    assert "48219" not in partial

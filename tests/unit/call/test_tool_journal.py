@@ -382,3 +382,14 @@ def test_a_tool_gets_the_parts_of_an_address_that_the_model_knows_as_a_placehold
     assert got == [{"street": "14 Birch Lane", "city": "Madison", "postal_code": "53703"}]
     assert ends(caller) == [("c0", "ok"), ("c1", "invalid")]
     assert "Birch" not in str([record.entry for record in caller.records])
+
+
+def test_arguments_that_no_reader_takes_are_refused_and_the_call_goes_on() -> None:
+    deep = '{"order_id": ' + "[" * 400 + '"[ADDRESS]"' + "]" * 400 + "}"
+    rounds = [[ToolCallRequested(ToolCall("c0", "cancel_order", deep)), LlmFinished()], answer("I could not do that.")]
+    ledger = Ledger()
+    caller = call(turns("Cancel it", "hello"), World(rounds=rounds), ledger.tool())
+    results = [record.entry.result for record in caller.records if record.entry.name == "tool_result"]
+    assert [(result.status, result.reason) for result in results] == [(ToolStatus.INVALID, "bad_arguments")]
+    assert ledger.changes == []
+    assert caller.last("call_end").reason == "hangup"

@@ -52,9 +52,12 @@ def test_checking_tells_doubts_and_every_mistake(folder: Path) -> None:
 
 
 def test_two_agents_of_one_name_are_a_mistake(folder: Path) -> None:
-    (folder / "b.yaml").write_text("name: bank\n")
-    code, told = run("check")
-    assert (code, "is taken by" in told) == (1, True)
+    (folder / "b.yaml").write_text("name: bank\ntitle: 'Desk [/sales]'\n")
+    for arguments in ((), (str(folder),), ("./agents",)):
+        code, told = run("check", *arguments)
+        assert (code, "is taken by" in told) == (1, True)
+    (folder / "bank.yaml").unlink()
+    assert "Desk [/sales]" in run("list")[1]
 
 
 def test_an_unknown_agent(folder: Path) -> None:
