@@ -93,12 +93,12 @@ def _kind_of_run(text: str, run: DigitRun, *, secrets: bool) -> PiiKind | None:
         return PiiKind.CARD
     if run.groups == (3, 2, 4):
         return PiiKind.SSN
-    return PiiKind.PHONE if is_phone(run) and not _is_elses(text, run, label) else PiiKind.NUMBER
+    return PiiKind.PHONE if is_phone(run) and not _is_of_account_or_card(text, run, label) else PiiKind.NUMBER
 
 
-def _is_elses(text: str, run: DigitRun, label: Label | None) -> bool:
-    """Of a run that may be a phone number: said to be of an account or a card. "My card, my number is …" is no card's,
-    unless its digits may be."""
+def _is_of_account_or_card(text: str, run: DigitRun, label: Label | None) -> bool:
+    """What may be a phone number, but is said to be of an account or a card. "My card, my number is …" is of neither, unless
+    its digits may be a card's."""
     if label is not Label.CARD:
         return label is Label.ACCOUNT
     card_grouped = run.groups[:1] == (_CARD_GROUP,) and _CARD_START.match(run.digits) is not None

@@ -181,7 +181,7 @@ def own_number_said(text: str, start: int, end: int) -> bool:
     while before and before[-1] in _COPULAS:
         before.pop()
     behind = _WORD.findall(text[end : end + _CONTEXT_CHARS].lower())
-    return _is_own_number(before[-2:]) or (behind[:1] != [] and behind[0] in _COPULAS and _is_own_number(behind[1:3]))
+    return _is_own_number(before[-2:]) or (bool(behind) and behind[0] in _COPULAS and _is_own_number(behind[1:3]))
 
 
 def _is_own_number(words: list[str]) -> bool:
