@@ -46,7 +46,7 @@ async def test_calls_that_change_something_under_random_faults_change_it_once_an
 
 
 async def test_fifty_who_ask_a_shop_that_failed_send_it_one_request(tmp_path: Path) -> None:
-    async with crowd(tmp_path, recovery_s=1.0, request_ms=500) as place:
+    async with crowd(tmp_path, recovery_s=1.0, request_ms=1500) as place:
         ask = ToolCall("t1", "order_status", '{"order_id": "83102"}')
         context = ToolContext(CallId("call-1"), CALLER, verified=True, locale="en-US")
         tool = place.tools.find("order_status")
