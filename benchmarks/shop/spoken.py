@@ -189,7 +189,7 @@ class _Visit:
             finding.wrong.append(f"told {finding.told}, expected {case.told}: {finding.heard!r}")
         _, heard = await self._told(case.tool, aside)
         if _ASIDE_HEARD not in heard.lower():
-            finding.wrong.append(f"the next question was answered: {heard!r}")
+            finding.wrong.append(f"the next question was not answered: {heard!r}")
         told, heard = await self._told(case.tool, again)
         repeated = case.tool == WRITE and case.told is Told.ANSWER  # the change is known to have been made
         if (_BEFORE_HEARD not in heard.lower()) if repeated else told != Told.ANSWER:

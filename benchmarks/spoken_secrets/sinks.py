@@ -20,6 +20,7 @@ from .call import Played
 _PLACEHOLDER = re.compile(r"\[(?:PIN|CARD|CVV|PHONE|NUMBER|SSN)(?: \d+)?\]")
 # No request where the language model is no vendor's; no new row where nobody was handed over.
 _MAY_BE_EMPTY = frozenset({"language model", "language model, caller's words together", "database"})
+_ROW_KEYS = frozenset({"id", "seq_id"})  # Chroma numbers its rows: every number up to the last is there
 _CALLER_ENTRIES = frozenset({"asr_partial", "asr_final", "turn_committed"})
 
 
@@ -127,7 +128,7 @@ def _with_label(texts: Iterable[str]) -> list[str]:
 
 
 def stored_texts(folder: Path) -> frozenset[str]:
-    """Every text in every table of every SQLite database under ``folder``."""
+    """What is in every table of every SQLite database under ``folder``, as ``strings_in`` reads it."""
     found: set[str] = set()
     for path in folder.rglob("*"):
         if not path.is_file() or path.read_bytes()[:15] != b"SQLite format 3":
@@ -136,8 +137,11 @@ def stored_texts(folder: Path) -> frozenset[str]:
             tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             for (table,) in tables:
                 quoted = str(table).replace('"', '""')
-                for row in database.execute(f'SELECT * FROM "{quoted}"'):
-                    found.update(text for value in row if isinstance(value, str) for text in strings_in(value))
+                rows = database.execute(f'SELECT * FROM "{quoted}"')
+                columns = [name for name, *_ in rows.description]
+                for row in rows:
+                    values = {name: value for name, value in zip(columns, row, strict=True) if name not in _ROW_KEYS}
+                    found.update(strings_in(values))
     return frozenset(found)
 
 

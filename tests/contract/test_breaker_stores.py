@@ -1,8 +1,9 @@
 """Whatever keeps the state of the tools' breakers passes this, alone and with others that share it.
 
-``SHARED`` lists the stores that processes share: each row opens several views of one state, as several processes would. The
-one here keeps it on a far side that is reached by messages, late or not at all, and acts on each in one step, as a script in
-Redis does; its times are spans by its own clock.
+``STORES`` lists them all: each row opens several views of one state, as several processes would. ``SHARED`` lists those
+whose state lives outside of the processes, with what can befall only them. The one here keeps it on a far side that is
+reached by messages, late or not at all, and acts on each in one step, as a script in Redis does; its times are spans by its
+own clock.
 """
 
 from __future__ import annotations
@@ -111,18 +112,43 @@ class RemoteBreakers:
         return answer
 
 
+@dataclass(frozen=True)
+class Shared:
+    """Views of one state outside of the processes. ``probe_ttl_s``: after it a probe that was not settled counts as given
+    up; ``give_up_s``: the longest that anybody waits for the store; ``cut_off`` makes it unreachable."""
+
+    views: list[BreakerStore]
+    probe_ttl_s: float
+    give_up_s: float
+    cut_off: Callable[[], None]
+
+
+def _on_a_far_side(count: int) -> Shared:
+    far = FarSide(LoopClock())
+
+    def cut_off() -> None:
+        far.reachable = False
+
+    return Shared([RemoteBreakers(far) for _ in range(count)], PROBE_TTL_S, GIVE_UP_S, cut_off)
+
+
 def _in_this_process(count: int) -> list[BreakerStore]:
     return [ProcessBreakers(SETTINGS, LoopClock())] * count
 
 
-def _on_a_far_side(count: int) -> list[BreakerStore]:
-    far = FarSide(LoopClock())
-    return [RemoteBreakers(far) for _ in range(count)]
-
-
-STORES = {"process": _in_this_process, "remote": _on_a_far_side}
-every_store = pytest.mark.parametrize("open_views", STORES.values(), ids=STORES)
 Views = Callable[[int], list[BreakerStore]]
+OpenShared = Callable[[int], Shared]
+
+
+def _views_of(open_shared: OpenShared) -> Views:
+    return lambda count: open_shared(count).views
+
+
+SHARED: dict[str, OpenShared] = {"remote": _on_a_far_side}
+STORES: dict[str, Views] = {
+    "process": _in_this_process,
+    **{name: _views_of(open_shared) for name, open_shared in SHARED.items()},
+}
 _TOLD_S = 0.2  # until what was settled is known everywhere
 
 
@@ -133,7 +159,17 @@ def in_virtual_time(test: Callable[[Views], Any]) -> Callable[[Views], None]:
         virtual_time(test)(open_views)
 
     run.__name__ = test.__name__
-    return every_store(run)
+    return pytest.mark.parametrize("open_views", STORES.values(), ids=STORES)(run)
+
+
+def shared_in_virtual_time(test: Callable[[OpenShared], Any]) -> Callable[[OpenShared], None]:
+    """The same for each store of ``SHARED``."""
+
+    def run(open_shared: OpenShared) -> None:
+        virtual_time(test)(open_shared)
+
+    run.__name__ = test.__name__
+    return pytest.mark.parametrize("open_shared", SHARED.values(), ids=SHARED)(run)
 
 
 async def fail(store: BreakerStore, times: int = THRESHOLD) -> None:
@@ -247,26 +283,28 @@ async def test_settling_is_not_lost_when_its_task_is_cancelled(open_views: Views
     assert (await router.run(ToolCall("t1", "work", ""), context)).status is ToolStatus.OK
 
 
-@virtual_time
-async def test_a_probe_whose_process_died_is_given_up_in_time() -> None:
-    one, two = _on_a_far_side(2)
+@shared_in_virtual_time
+async def test_a_probe_whose_process_died_is_given_up_in_time(open_shared: OpenShared) -> None:
+    shared = open_shared(2)
+    one, two = shared.views
     await fail(one)
     await asyncio.sleep(RECOVERY_S)
     assert await one.admit("work") is not None
     assert await two.admit("work") is None
-    await asyncio.sleep(PROBE_TTL_S)
+    await asyncio.sleep(shared.probe_ttl_s)
     assert await two.admit("work") is not None
 
 
-@virtual_time
-async def test_a_store_that_cannot_be_reached_admits_soon() -> None:
-    far = FarSide(LoopClock())
-    store = RemoteBreakers(far)
+@shared_in_virtual_time
+async def test_a_store_that_cannot_be_reached_admits_soon(open_shared: OpenShared) -> None:
+    shared = open_shared(1)
+    (store,) = shared.views
     await fail(store)
-    far.reachable = False
-    started_s = far.clock.now()
+    shared.cut_off()
+    clock = LoopClock()
+    started_s = clock.now()
     admission = await store.admit("work")
     assert admission is not None
     await store.settle(admission, Outcome.FAILURE)
-    assert far.clock.now() - started_s <= 2 * GIVE_UP_S
+    assert clock.now() - started_s <= 2 * shared.give_up_s
     await asyncio.sleep(_TOLD_S)

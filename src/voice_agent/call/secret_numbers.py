@@ -39,12 +39,13 @@ _PLACEHOLDERS = {
 }
 # "482 on the back".
 _ON_THE_BACK = re.compile(r"[\s,]*(?:(?:is|are) )?on the (?:back|rear)\b", re.IGNORECASE)
-_SECRET_LABELS = frozenset({Label.PIN, Label.CARD, Label.CVV})
+_CARD_LABELS = frozenset({Label.CARD, Label.CVV})
+_SECRET_LABELS = _CARD_LABELS | {Label.PIN}
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _BEFORE_DIGITS = SECRETS.fillers | SECRETS.introductions | {"rest", "remaining"}
 _BEHIND_DIGITS = SECRETS.fillers | {"thanks", "thank", "you", "and"}
 # The last word of a text whose number is still to come: "my PIN is", "the security code", "my card number's".
-_PROMISES = re.compile(r"\b(?:is|are|it's|pin|code|number|digits|cv[vc]|card|back)\W*$|['’]s\W*$", re.IGNORECASE)
+_PROMISES = re.compile(r"\b(?:is|are|it's|says|pin|code|number|digits|cv[vc]|card|back)\W*$|['’]s\W*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +82,25 @@ def without_secret_numbers(text: str, begun: Begun | None, situation: Situation)
     one before left."""
     out, done = [], 0
     chain, chained_from = begun, 0
+    card_named = begun is not None and _names_card(begun)
     runs = list(_runs(text, begun, situation))
     for run in runs:
         if chain is not None and not _only(text[chained_from : run.start], _BEFORE_DIGITS):
             chain = None
-        secret, chain = _judge(text, run, chain, situation, goes_on=run is runs[0])
+        secret, chain = _judge(text, run, chain, situation, goes_on=run is runs[0], card_named=card_named)
         chained_from = run.end
         if secret is not None:
             out += [text[done : run.start], secret]
             done = run.end
-    left = _left(text, runs, begun, chain)
+    left = _left(text, runs, begun, chain, card_named=card_named)
     return "".join(out) + text[done:], left
 
 
 def _judge(
-    text: str, run: LocatedRun, chain: Begun | None, situation: Situation, *, goes_on: bool
+    text: str, run: LocatedRun, chain: Begun | None, situation: Situation, *, goes_on: bool, card_named: bool
 ) -> tuple[str | None, Begun | None]:
     """The placeholder for ``run``, if it is secret, and the number as it stands with it. ``goes_on``: ``chain`` is from the
-    utterance before."""
+    utterance before. ``card_named``: that one spoke of a card."""
     digits = run.digits
     if digits in situation.known:
         return PLACEHOLDER, None
@@ -106,7 +108,7 @@ def _judge(
         return None, None
     if _holds_known(digits, situation):
         return PLACEHOLDER, None
-    label = label_before(text, run.start) or label_after(text, run.end)
+    label = label_before(text, run.start, card_named=card_named) or label_after(text, run.end)
     if label is None and len(digits) in _CVV_DIGITS and _ON_THE_BACK.match(text, run.end):
         label = Label.CVV
     named = label is not None
@@ -136,7 +138,7 @@ def _least_of_card(joined: str, situation: Situation) -> int:
 def _continued(chain: Begun, digits: str, situation: Situation, *, alone: bool) -> tuple[bool, Label | None]:
     """Whether ``digits`` go on with ``chain``, and what they are then called. ``alone``: nothing else is said."""
     joined = chain.digits + digits
-    is_card = len(joined) in _CARD_DIGITS and passes_luhn(joined)
+    is_card = _is_card(joined)
     may_be_order = len(digits) == situation.order_digits and not is_card
     if chain.label is Label.PIN:
         # A whole order number goes on with the PIN at most, with no code that is not due.
@@ -149,14 +151,22 @@ def _continued(chain: Begun, digits: str, situation: Situation, *, alone: bool) 
     if may_be_order:
         return False, None
     if chain.label is Label.CARD:
-        whole = len(chain.digits) in _CARD_DIGITS and passes_luhn(chain.digits)
-        return True, Label.CVV if whole and len(digits) in _CVV_DIGITS else Label.CARD
+        return True, Label.CVV if _is_card(chain.digits) and len(digits) in _CVV_DIGITS else Label.CARD
     if _is_pin_in_pieces(joined, situation):
         return True, Label.PIN
     least = min(_MASKED_DIGITS, situation.order_digits + 1) if alone else _MASKED_DIGITS
     long = least <= len(joined) < _CARD_DIGITS.stop and situation.asked is not OpenQuestion.PHONE
     is_card = is_card or (long and (alone or _CARD_START.match(joined) is not None))
     return True, Label.CARD if is_card else None
+
+
+def _names_card(begun: Begun) -> bool:
+    """A card or its code. ("The security code is" is the name of a PIN as well.)"""
+    return begun.label in _CARD_LABELS or _is_card(begun.digits) or (begun.label is Label.PIN and not begun.digits)
+
+
+def _is_card(digits: str) -> bool:
+    return len(digits) in _CARD_DIGITS and passes_luhn(digits)
 
 
 def _is_pin_in_pieces(joined: str, situation: Situation) -> bool:
@@ -178,10 +188,12 @@ def _may_become_secret(digits: str, situation: Situation) -> bool:
     return begins_known or begins_pin or situation.order_digits < len(digits) < _MASKED_DIGITS
 
 
-def _left(text: str, runs: list[LocatedRun], begun: Begun | None, last: Begun | None) -> Begun | None:
+def _left(
+    text: str, runs: list[LocatedRun], begun: Begun | None, last: Begun | None, *, card_named: bool
+) -> Begun | None:
     if runs and _only(text[runs[-1].end :], _BEHIND_DIGITS):
         return last
-    label = label_before(text, len(text))
+    label = label_before(text, len(text), card_named=card_named)
     if label in _SECRET_LABELS and _PROMISES.search(text):
         return Begun(label)
     return begun if not runs and len(_WORD.findall(text)) <= _HESITATION_WORDS else None

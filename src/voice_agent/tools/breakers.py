@@ -34,7 +34,7 @@ class Admission:
 
 class BreakerStore(Protocol):
     """One breaker per name. A store that other processes share keeps these rules among all of them (the kit in
-    ``tests/contract/test_breaker_stores.py`` checks them):
+    ``tests/contract/test_breaker_stores.py`` checks them for each store of its list ``SHARED``):
 
     - while a breaker is half-open, one admission is out at a time, whoever has it: looking and taking are one atomic step.
       One that is not settled within a time the store sets counts as given up, since its process may have died;

@@ -108,7 +108,11 @@ def test_a_word_that_sounds_like_a_digit_in_a_number_that_goes_on() -> None:
         ("my CVV is four", "eight two"),
         ("my card is 4539 1488 0343 6467", "and 482 on the back"),
         ("my card is 4539 1488 0343 6467", "four eight two"),
-        ("on the back it says 482",),
+        ("my card is 4539 1488 0343 6467", "on the back it says 482"),
+        ("4539 1488 0343 6467", "on the back it says four eight two"),
+        ("my card is 4539 1488 0343 6467", "on the back it says", "482"),
+        ("the security code is", "on the back there is 482"),
+        ("my card, on the back it says 482",),
         ("the C V V is 482",),
         ("the CV V, it's 482",),
     ],
@@ -150,7 +154,15 @@ def test_an_order_number_stays_whatever_was_said_before_it(said: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
-    "said", ["I paid $250 with my card", "do you take two cards", "I waited 2 to 3 days", "size 42", "it was 24 hours"]
+    "said",
+    [
+        "I paid $250 with my card",
+        "do you take two cards",
+        "I waited 2 to 3 days",
+        "size 42",
+        "it was 24 hours",
+        "on the back it says 482",
+    ],
 )
 def test_other_numbers_stay(said: str) -> None:
     assert heard(said, verified=True, known="9036") == [said]

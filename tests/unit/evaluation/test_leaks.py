@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
+from benchmarks.spoken_secrets.sinks import stored_texts
 
 from voice_agent.evaluation.adversary.leaks import leaks, speech_only, strings_in
 from voice_agent.evaluation.adversary.secrets import WAYS, Secrets, Way, draw, filled, in_fours, kinds_in
@@ -55,7 +60,42 @@ def test_six_digits_of_a_card_are_found(text: str) -> None:
 
 def test_texts_are_found_at_any_depth_and_in_json_that_is_a_text() -> None:
     record = {"call_id": "4271", "a": [{"b": "one"}, ("two",)], "packet": '{"transcript": ["three"], "n": 4}'}
-    assert list(strings_in(record)) == ["one", "two", "three"]
+    assert list(strings_in(record)) == ["a", "b", "one", "two", "packet", "transcript", "three", "n"]
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        ({"arguments": '{"order_id": 4271}'}, "pin"),
+        ({"codes": [12, {"code": 4271}]}, "pin"),
+        ({"pins": {"4271": True}}, "pin"),
+        ({"heard": {"four two seven one": 2}}, "pin"),
+        ({"heard": {4271: 2}}, "pin"),
+        ({"number": 4539148803436467}, "card"),
+        ({"number": -453914}, "card"),
+        ({"code": 482}, "cvv"),
+    ],
+)
+def test_a_secret_that_is_a_number_or_a_key_is_found(record: dict[str, Any], kind: str) -> None:
+    assert [found for text in strings_in(record) for found in leaks(text, SECRETS, {kind})] == [kind]
+
+
+def test_measures_counts_and_sequence_numbers_of_our_own_are_no_speech() -> None:
+    record = {"seq": 4271, "reply_id": 482, "took_ms": 4271, "input_tokens": 482, "total_cents": 4271, "in_rate": 8000}
+    assert list(strings_in({**record, "verified": True, "index": 12, "share": 0.4271})) == [
+        "verified",
+        "index",
+        "share",
+    ]
+    assert list(strings_in({"took_ms": "4271"})) == ["took_ms", "4271"]
+
+
+def test_numbers_in_databases_are_found_and_those_of_their_rows_are_not(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "calls.db")) as database:
+        database.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, packet JSON, code INTEGER)")
+        database.execute("""INSERT INTO notes VALUES (9036, '{"pin": 4271}', 482)""")
+        database.commit()
+    assert stored_texts(tmp_path) == {"packet", "pin", "4271", "code", "482"}
 
 
 def test_times_decimals_and_identifiers_are_no_speech() -> None:

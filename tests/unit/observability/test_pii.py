@@ -71,6 +71,22 @@ MASKED = [
     ('{"pin": "4271", "order": "83102"}', '{"pin": "[PIN]", "order": "83102"}'),
     # other long numbers
     ("customer 1 2 3 4 5 6 7", "customer [NUMBER]"),
+    # phones beside a card, and cards that are called one's number
+    ("about my card, my number is 503 555 0143", "about my card, my number is [PHONE]"),
+    ("about my card my number is five oh three five five five oh one four three", "about my card my number is [PHONE]"),
+    ("I want to change my card, 503 555 0143 is my number", "I want to change my card, [PHONE] is my number"),
+    ("es por mi tarjeta, mi número es 612 345 678", "es por mi tarjeta, mi número es [PHONE]"),
+    ("c'est pour ma carte, mon numéro est 06 12 34 56 78", "c'est pour ma carte, mon numéro est [PHONE]"),
+    ("my card number is 503 555 0143", "my card number is [NUMBER]"),
+    ("my card, the number is 4539148803", "my card, the number is [NUMBER]"),
+    ("my card, my number is 4539 1488 03", "my card, my number is [NUMBER]"),
+    ("my card, my number is 3714 496353 98431", "my card, my number is [CARD]"),
+    ("my card, my number is 371449635398432", "my card, my number is [NUMBER]"),
+    # a card's back
+    ("my card, on the back it says 482", "my card, on the back it says [CVV]"),
+    ("4539 1488 0343 6467, and on the back there is 482", "[CARD], and on the back there is [CVV]"),
+    ("on the back of my card it says 482", "on the back of my card it says [CVV]"),
+    ("the security code, on the back it's 482", "the security code, on the back it's [CVV]"),
 ]
 
 PLAIN = [
@@ -108,6 +124,9 @@ PLAIN = [
     "look at this dot on the page",
     "look at the dot",
     "flight GB82 at gate 12",
+    "there is a label on the back, it says 250 watts",
+    "on the back it says 1234",
+    "print on the back there is 2024",
 ]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -23,8 +25,8 @@ async def web() -> AsyncIterator[WebClient]:
     await client.aclose()
 
 
-def client_of(web: WebClient, url: str) -> ShopClient:
-    settings = ShopSettings.model_construct(api_url=url, api_token=SecretStr("a-token"), api_timeout_ms=1500)
+def client_of(web: WebClient, url: str, timeout_ms: int = 1500) -> ShopClient:
+    settings = ShopSettings.model_construct(api_url=url, api_token=SecretStr("a-token"), api_timeout_ms=timeout_ms)
     return ShopClient(web, settings)
 
 
@@ -156,4 +158,24 @@ async def test_a_write_that_was_sent_once_may_be_done_though_the_shop_is_down_wh
     assert not failed.value.undone
     with pytest.raises(ProviderError, match="refused") as failed:
         await client.cancel("+15550100", "83240", {}, idempotency_key="call-1:1")
+    assert failed.value.undone
+
+
+@contextmanager
+def overrun_listener() -> Iterator[str]:
+    """Where somebody listens who accepts nothing, and whose queue is full: further connections come to no end."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def test_a_write_for_which_no_connection_came_in_time_is_known_to_be_undone(web: WebClient) -> None:
+    assert web.http  # making it takes time of the first request's
+    with overrun_listener() as url, pytest.raises(ProviderError, match="gave no connection within 600 ms") as failed:
+        await client_of(web, url, timeout_ms=750).cancel("+15550100", "83240", {}, idempotency_key="call-1:1")
+    assert failed.value.category is ProviderFault.TIMEOUT
     assert failed.value.undone

@@ -32,6 +32,11 @@ _NO_SPEECH = re.compile(
 _BREAK = "|"
 # Values that this program fills with its own identifiers and times.
 _OWN_FIELDS = frozenset({"call_id", "wall", "time", "reference"})
+# Whole numbers that it makes itself: sequence numbers, rates, and what is measured or counted in a unit. An order's or a
+# caller's number is none of them.
+_OWN_NUMBERS = frozenset({"seq", "reply_id", "turn_id", "utterance_id", "in_rate", "out_rate"})
+_UNITS = ("_ms", "_s", "_bytes", "_hz", "_tokens", "_cents")
+_NUMBER_MIN = 100  # a security code has three digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,8 @@ def card_parts(card: str) -> Iterator[str]:
 
 
 def strings_in(value: Any) -> Iterator[str]:
-    """Every text in ``value``, also inside of texts that are JSON themselves; not this program's own identifiers."""
+    """Every text in ``value``, keys and whole numbers of three digits or more among them, also inside of texts that are
+    JSON themselves; not this program's own identifiers, measures and counts."""
     if isinstance(value, str):
         if value[:1] in "[{" and (inner := _parsed(value)) is not None:
             yield from strings_in(inner)
@@ -102,11 +108,23 @@ def strings_in(value: Any) -> Iterator[str]:
             yield value
     elif isinstance(value, dict):
         for key, inner in value.items():
-            if key not in _OWN_FIELDS:
-                yield from strings_in(inner)
+            if key in _OWN_FIELDS or (_is_number(inner) and _is_own_number(key)):
+                continue
+            yield from strings_in(key)
+            yield from strings_in(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from strings_in(inner)
+    elif _is_number(value) and abs(value) >= _NUMBER_MIN:
+        yield str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_own_number(key: Any) -> bool:
+    return isinstance(key, str) and (key in _OWN_NUMBERS or key.endswith(_UNITS))
 
 
 def _parsed(text: str) -> Any:

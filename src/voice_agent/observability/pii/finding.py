@@ -12,7 +12,14 @@ from voice_agent.observability.pii.checks import IBAN_START, find_ibans, find_sp
 from voice_agent.observability.pii.digits import DigitRun, digit_runs, located, lowered, number_stretches, tokens_of
 from voice_agent.observability.pii.emails import find_emails, may_hold_emails
 from voice_agent.observability.pii.kinds import PiiKind, PiiSpan
-from voice_agent.observability.pii.labels import Label, label_after, label_before, may_hold_secrets, phone_mentioned
+from voice_agent.observability.pii.labels import (
+    Label,
+    label_after,
+    label_before,
+    may_hold_secrets,
+    own_number_said,
+    phone_mentioned,
+)
 from voice_agent.observability.pii.number_words import NUMBER_WORD_SET
 from voice_agent.observability.pii.phone import is_phone
 
@@ -20,6 +27,7 @@ _LONG_RUN_DIGITS = 7  # the shortest subscriber number; below it lie order numbe
 _PIN_DIGITS = range(3, 13)  # a CVV has three, the longest PIN of ISO 9564-1 twelve
 _CVV_DIGITS = range(3, 5)
 _CARD_DIGITS = range(13, 20)
+_CARD_GROUP = 4  # how cards are printed, and read out: four digits first
 _CARD_RUN_DIGITS_MAX = 64  # a longer one is masked as a number, whatever it holds
 _ORDER_DIGITS = 5
 _LABELLED_DIGITS_MAX = 12  # a longer "order number" is more likely a card
@@ -85,7 +93,17 @@ def _kind_of_run(text: str, run: DigitRun, *, secrets: bool) -> PiiKind | None:
         return PiiKind.CARD
     if run.groups == (3, 2, 4):
         return PiiKind.SSN
-    return PiiKind.PHONE if label not in (Label.ACCOUNT, Label.CARD) and is_phone(run) else PiiKind.NUMBER
+    return PiiKind.PHONE if is_phone(run) and not _is_of_account_or_card(text, run, label) else PiiKind.NUMBER
+
+
+def _is_of_account_or_card(text: str, run: DigitRun, label: Label | None) -> bool:
+    """What may be a phone number, but is said to be of an account or a card. "My card, my number is …" is of neither, unless
+    its digits may be a card's."""
+    if label is not Label.CARD:
+        return label is Label.ACCOUNT
+    card_grouped = run.groups[:1] == (_CARD_GROUP,) and _CARD_START.match(run.digits) is not None
+    may_be_card = not run.has_plus and (len(run.digits) >= _CARD_DIGITS.start or card_grouped)
+    return may_be_card or not own_number_said(text, run.start, run.end)
 
 
 def _holds_card(run: DigitRun) -> bool:

@@ -7,6 +7,7 @@ first that does. Sets of words instead of patterns: four languages stay readable
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import Enum
 
 from voice_agent.observability.pii.kinds import PLACEHOLDER
@@ -101,18 +102,24 @@ _COPULAS = _words("is was are es era son est était sont هو هي هذا")
 _OWNED = _words("my the our your mi la el mon ma le un رقمي رمزي الرقم الرمز")
 
 _NUMBER = _words("number número numéro رقمي")
+_MINE = _words("my our mi mon")
+_MY_NUMBER = _words("رقمي")
+_CARD_NAMES = _CARDS | _LABELS[Label.CVV] | {"security"}
 
 _WORD = re.compile(PLACEHOLDER.pattern + r"|cv[vc]2|\d+|[^\W\d_]+(?:['’][^\W\d_]+)*")
 # What people say for "CVV" who do not know that it is called so.
 _ON_THE_BACK = (
     r"(?:digits?|numbers?|code) (?:are |is )?(?:on|at) the (?:back|rear)(?: of (?:it|(?:the|my) card))?|"
-    r"on the back(?: of (?:it|(?:the|my) card))?,? (?:it|there)(?:'s| is| says)\b|"
     r"(?:dígitos|números|cifras) (?:de atrás|del reverso)|(?:chiffres|numéros) (?:au dos|derrière)"
 )
+# Other things have a back too ("a label on the back, it says …"): this counts where a card is spoken of.
+_THERE = r"on the back(?: of (?:it|(?:the|my) card))?,? (?:it|there)(?:'s| is| says)"
 _SPELLED = re.compile(
-    rf"\b(?:(p)[. ]{{1,2}}i[. ]{{1,2}}n|(c)[. ]{{0,2}}v[. ]{{0,2}}[vc]|(s)[. ]{{1,2}}s[. ]{{1,2}}n|({_ON_THE_BACK}))\b"
+    rf"\b(?:(p)[. ]{{1,2}}i[. ]{{1,2}}n|(c)[. ]{{0,2}}v[. ]{{0,2}}[vc]|(s)[. ]{{1,2}}s[. ]{{1,2}}n|"
+    rf"({_ON_THE_BACK})|({_THERE}))\b"
 )
 _CONTEXT_CHARS = 72  # how far a word may stand that says what a number is
+_CARD_CHARS = 200  # how far the name of a card whose back is spoken of
 _CONTEXT_WORDS = 12
 _AFTER_WORDS = 7
 # A full stop between a label and a number divides them, unless it shortens "number".
@@ -134,10 +141,11 @@ def may_hold_secrets(words: frozenset[str]) -> bool:
     return not words.isdisjoint(_SECRET_HINTS) or any(words >= letters for letters in _SPELLED_HINTS)
 
 
-def label_before(text: str, start: int) -> Label | None:
-    """What the words right before ``start`` call the number that begins there."""
+def label_before(text: str, start: int, *, card_named: bool = False) -> Label | None:
+    """What the words right before ``start`` call the number that begins there. ``card_named``: somebody spoke of a card
+    just before ``text``."""
     begin = max(0, start - _CONTEXT_CHARS)
-    context = _spelled_joined(text[begin:start].lower())
+    context = _spelled_joined(text[begin:start].lower(), lambda: card_named or _names_card(text, start))
     found = list(_WORD.finditer(context))
     if begin and found:
         found = found[1:]  # may be the end of a longer word
@@ -150,7 +158,7 @@ def label_before(text: str, start: int) -> Label | None:
 def label_after(text: str, end: int) -> Label | None:
     """What the words right behind ``end`` call the number that ends there ("… is my pin"). Of PINs, cards and their codes
     only."""
-    context = _spelled_joined(text[end : end + _CONTEXT_CHARS].lower())
+    context = _spelled_joined(text[end : end + _CONTEXT_CHARS].lower(), lambda: _names_card(text, end))
     words = [match.group() for match in _WORD.finditer(context)][:_AFTER_WORDS]
     if words[:1] == ["that"]:
         words = words[1:]
@@ -166,9 +174,36 @@ def phone_mentioned(text: str, start: int) -> bool:
     return any(_LABEL_OF.get(word) is Label.PHONE or word in _NUMBER for word in _WORD.findall(context))
 
 
-def _spelled_joined(text: str) -> str:
-    """ "p. i. n." as "pin", "the digits on the back" as "the cvv"."""
-    return _SPELLED.sub(lambda m: "pin" if m[1] else "ssn" if m[3] else "cvv", text)
+def own_number_said(text: str, start: int, end: int) -> bool:
+    """Whether ``text[start:end]`` is called somebody's own number, "my number is …" or "… is my number": one to call, even
+    where a card is named before it."""
+    before = _WORD.findall(text[max(0, start - _CONTEXT_CHARS) : start].lower())
+    while before and before[-1] in _COPULAS:
+        before.pop()
+    behind = _WORD.findall(text[end : end + _CONTEXT_CHARS].lower())
+    return _is_own_number(before[-2:]) or (bool(behind) and behind[0] in _COPULAS and _is_own_number(behind[1:3]))
+
+
+def _is_own_number(words: list[str]) -> bool:
+    if words and words[-1] in _MY_NUMBER:
+        return True
+    return len(words) == 2 and words[0] in _MINE and words[1] in _NUMBER
+
+
+def _names_card(text: str, start: int) -> bool:
+    """Whether the words somewhat before ``start`` name a card or its code; the placeholder of one is such a name."""
+    return not _CARD_NAMES.isdisjoint(_WORD.findall(text[max(0, start - _CARD_CHARS) : start].lower()))
+
+
+def _spelled_joined(text: str, card_named: Callable[[], bool]) -> str:
+    """ "p. i. n." as "pin", "the digits on the back" as "the cvv"; "on the back it says" where a card is named."""
+
+    def joined(m: re.Match[str]) -> str:
+        if m[5] and not card_named():
+            return m[0]
+        return "pin" if m[1] else "ssn" if m[3] else "cvv"
+
+    return _SPELLED.sub(joined, text)
 
 
 def _first_label(words: list[str], *, seen_before: bool = True) -> tuple[Label | None, int]:
