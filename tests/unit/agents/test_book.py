@@ -146,8 +146,16 @@ async def test_watching_tells_of_every_change(folder: Path, write: Write) -> Non
     async def take_in(agent: AgentProfile) -> None:
         told.put_nowait(agent.title)
 
-    watching = asyncio.create_task(book.watch(0.005, take_in))
+    gone: asyncio.Queue[str] = asyncio.Queue()
+    watching = asyncio.create_task(book.watch(0.005, take_in, gone.put_nowait))
     write("a.yaml", "name: a\ntitle: Two")
     async with asyncio.timeout(10):
         assert await told.get() == "Two"
+    assert gone.empty()
+    write("b.yaml", "name: b\ntitle: Three")
+    async with asyncio.timeout(10):
+        assert await told.get() == "Three"
+        (folder / "b.yaml").unlink()
+        assert await gone.get() == "b"
+    assert gone.empty()
     watching.cancel()

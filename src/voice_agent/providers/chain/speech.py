@@ -11,9 +11,9 @@ agents, links are shared by all of them, and a name that one agent has wrong mus
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import structlog
 
@@ -158,8 +158,7 @@ class SynthesizerChain:
 
 def _asked(link: Link[SpeechSynthesizer], text: str, locale: str, voice: str) -> AsyncGenerator[bytes, None]:
     """The provider's stream. The protocol says iterator; what async generators add is closing them in time."""
-    stream: AsyncIterator[bytes] = link.provider.synthesize(text, locale=locale, voice=voice)
-    return cast(Any, stream)
+    return cast(AsyncGenerator[bytes, None], link.provider.synthesize(text, locale=locale, voice=voice))
 
 
 def rest_of(text: str, given_s: float) -> str:
