@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog.testing
-from hibari import Hibari
 
 from voice_agent.audio.frames import duration_s
 from voice_agent.audio.silence import SilenceTrimmer
@@ -122,9 +121,10 @@ async def test_the_trimmer_leaves_nothing_more_to_trim(synthesizer: tuple[LocalS
 
 
 class Gate:
-    """The library, in which opening the voice "slow" takes until ``go``; every voice is on this machine."""
+    """The library, which gives the one ``model`` for each voice; opening "slow" takes until ``go``."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: Any) -> None:
+        self.model = model
         self.opening = threading.Event()
         self.go = threading.Event()
         self.opened: list[str] = []
@@ -134,14 +134,16 @@ class Gate:
         if voice == "slow":
             self.opening.set()
             assert self.go.wait(20)
-        return Hibari(voice="heart", threads=threads)
+        return self.model
 
     def library(self) -> tuple[Any, Any, Any]:
         return self.open, {"heart", "slow"}, lambda voice, download_missing: __file__
 
 
-async def test_a_voice_that_is_being_loaded_keeps_no_other_voice_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate()
+async def test_a_voice_that_is_being_loaded_keeps_no_other_voice_waiting(
+    loaded: LocalSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(loaded._models["heart"])
     monkeypatch.setattr(local, "_hibari", gate.library)
     pool = ModelPool(2, 8)
     speaker = LocalSynthesizer(pool)
