@@ -69,9 +69,8 @@ class LocalSynthesizer:
     async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         """Yields one chunk per piece. Cancelling or closing stops the work after the piece being made."""
         wanted = voice or self._voice
-        if (
-            wanted not in self._models
-        ):  # outside of the pool: those who wait for a load would take its threads from others
+        if wanted not in self._models:
+            # Outside of the pool: those who wait for a load would take its threads from others.
             await asyncio.to_thread(self._loaded, wanted)
         async with aclosing(self._pool.stream(self._speak, text, locale, wanted)) as chunks:
             async for chunk in chunks:
