@@ -57,6 +57,7 @@ async def chain() -> AsyncIterator[SpeechSynthesizer]:
 async def cached() -> AsyncIterator[SpeechSynthesizer]:
     async with local() as inner:
         synthesizer = CachingSynthesizer(SynthesizerChain.of(inner, LoopClock()))
+        await synthesizer.warm_up()
         await synthesizer.prepare([SENTENCE], locale="en-US")
         yield ForNobody(synthesizer)
 

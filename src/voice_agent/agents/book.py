@@ -71,12 +71,19 @@ class AgentBook:
         answering = (a for a in on_file if dialled and any(_digits(number) == dialled for number in a.numbers))
         return next(answering, self.default)
 
-    async def watch(self, every_s: float, on_change: Callable[[AgentProfile], Awaitable[None]]) -> None:
-        """Reads changed files again until cancelled; ``on_change`` gets every agent that is new or has changed."""
+    async def watch(
+        self, every_s: float, on_change: Callable[[AgentProfile], Awaitable[None]], on_gone: Callable[[str], None]
+    ) -> None:
+        """Reads changed files again until cancelled; ``on_change`` gets every agent that is new or has changed, ``on_gone``
+        the name of each that is there no more."""
         while self._source is not None:
             await asyncio.sleep(every_s)
             try:
-                for agent in await asyncio.to_thread(self.reload):
+                before = {agent.name for agent in self.all()}
+                changed = await asyncio.to_thread(self.reload)
+                for name in before.difference(agent.name for agent in self.all()):
+                    on_gone(name)
+                for agent in changed:
                     await on_change(agent)
             except Exception:  # whatever one file leads to, the next change is to be seen
                 _log.exception("reading agents failed")

@@ -61,7 +61,7 @@ class CallOpener:
         extra_sinks: Sequence[RecordSink],
     ) -> LiveCall:
         call_id = CallId(uuid.uuid4().hex)
-        self._phrases.want(self.locale_of(agent, locale))
+        self._phrases.want(self.locale_of(agent, locale), agent.name)
         header = call_header(__version__, agent.machine_settings(self._services.settings.machine))
         sinks: list[RecordSink] = [
             self._event_files.open(call_id, header),
@@ -98,8 +98,12 @@ class AgentReaders:
         self._opener = opener
 
     async def take_in(self, agent: AgentProfile) -> None:
-        self._phrases.want(self._opener.locale_of(agent, ""))
+        self._phrases.want(self._opener.locale_of(agent, ""), agent.name)
         await self.look_over(agent)
+
+    def take_out(self, agent: str) -> None:
+        """The agent is gone."""
+        self._phrases.drop(agent)
 
     async def look_over(self, agent: AgentProfile) -> None:
         """Says what the agent names and this server lacks: a misspelt name, or something that is still to come."""

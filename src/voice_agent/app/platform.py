@@ -89,7 +89,7 @@ async def open_platform(
             capacity=settings.server.max_calls, clock=clock, guard=guard, on_refused=metrics.count_refusal
         )
         busy_clip = await _busy_clip(settings, services.synthesizer, usual)
-        phrases = FixedPhrases(services.synthesizer, usual)
+        phrases = FixedPhrases(services.synthesizer, usual, agents.default.name)
         opener = CallOpener(services, metrics, event_files, phrases, default_locale=settings.asr.language)
         gateway = StreamingGateway(
             admission=admission,
@@ -109,7 +109,7 @@ async def open_platform(
         for agent in agents.all():
             await readers.look_over(agent)
         if settings.agents.reload_s > 0:
-            watching = agents.watch(settings.agents.reload_s, readers.take_in)
+            watching = agents.watch(settings.agents.reload_s, readers.take_in, readers.take_out)
             stack.callback(asyncio.create_task(watching, name="read-agents").cancel)
         freeze_what_lives()
         stack.callback(gc.unfreeze)

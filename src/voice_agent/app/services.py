@@ -32,7 +32,7 @@ from voice_agent.store.callers import CallerDirectory
 from voice_agent.store.database import Database
 from voice_agent.store.demo import seed_demo
 from voice_agent.store.handovers import CallbackHandovers
-from voice_agent.store.totp_secrets import TotpSecrets
+from voice_agent.store.totp_secrets import TotpSecrets, warm_sealing
 from voice_agent.store.tries import TryCount
 from voice_agent.tools.backend_client import ShopClient
 from voice_agent.tools.base import Tool
@@ -50,6 +50,7 @@ from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
 log = structlog.get_logger(__name__)
 
 _SHOP = "the shop"  # as the log names its connection
+_TOTP = "totp"  # the SECOND_FACTOR that is built in
 
 
 async def local_services(
@@ -84,6 +85,8 @@ async def local_services(
         group.create_task(asyncio.to_thread(mark_data, ""))  # reads the rules
         group.create_task(_warm_meaning(embedder, understanding, chains.language_model))
         group.create_task(context.warmth.warm())
+        if settings.identity.second_factor == _TOTP:
+            group.create_task(asyncio.to_thread(warm_sealing))
         if settings.shop.api_url:
             group.create_task(asyncio.to_thread(load_http))
         if shop_up is not None:
@@ -166,7 +169,7 @@ def second_factor(settings: Settings, database: Database, clock: Clock) -> Guard
     if not identity.second_factor:
         return None
     factor: SecondFactor
-    if identity.second_factor == "totp":
+    if identity.second_factor == _TOTP:
         factor = TotpFactor(TotpSecrets(database, identity), clock)
     else:
         factor = load_second_factor(identity.second_factor)

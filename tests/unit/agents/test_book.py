@@ -146,10 +146,18 @@ async def test_watching_tells_of_every_change(folder: Path, write: Write) -> Non
     async def take_in(agent: AgentProfile) -> None:
         told.put_nowait(agent.title)
 
-    watching = asyncio.create_task(book.watch(0.005, take_in))
+    gone: asyncio.Queue[str] = asyncio.Queue()
+    watching = asyncio.create_task(book.watch(0.005, take_in, gone.put_nowait))
     write("a.yaml", "name: a\ntitle: Two")
     async with asyncio.timeout(10):
         assert await told.get() == "Two"
+    assert gone.empty()
+    write("b.yaml", "name: b\ntitle: Three")
+    async with asyncio.timeout(10):
+        assert await told.get() == "Three"
+        (folder / "b.yaml").unlink()
+        assert await gone.get() == "b"
+    assert gone.empty()
     watching.cancel()
 
 
@@ -163,7 +171,7 @@ async def test_watching_outlives_whatever_a_file_or_its_reader_does(folder: Path
         raise RuntimeError("the reader fails")
 
     with capture_logs() as logs:
-        watching = asyncio.create_task(book.watch(0.005, take_in))
+        watching = asyncio.create_task(book.watch(0.005, take_in, lambda name: None))
         async with asyncio.timeout(10):
             write("a.yaml", "name: a\ntitle: \x00")
             while not logs:  # noqa: ASYNC110 - what is waited for is a line of the log

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,10 @@ def test_the_precomputed_hashes_are_like_those_made_now_and_fit_the_pins() -> No
     people = demo_callers()
     made_now = extract_parameters(hash_pin("4271"))
     assert [person.caller_id for person in people if extract_parameters(person.pin_hash) != made_now] == []
+    tenth = people[date.today().toordinal() % 10 :: 10]  # noqa: DTZ011 - any day will do; all of them take eight seconds
     with ThreadPoolExecutor(2) as threads:  # 20-60 ms each, outside of the interpreter's lock
-        fit = threads.map(lambda person: _matches(person.pin_hash, person.pin), people)
-        assert [person.caller_id for person, fits in zip(people, fit, strict=True) if not fits] == []
+        fit = threads.map(lambda person: _matches(person.pin_hash, person.pin), tenth)
+        assert [person.caller_id for person, fits in zip(tenth, fit, strict=True) if not fits] == []
 
 
 async def test_the_seeded_callers_can_verify_themselves(database: Database, clock: WallClock) -> None:

@@ -44,6 +44,29 @@ async def main():
 asyncio.run(main())
 """
 
+COLD = """
+import asyncio, sys
+from pathlib import Path
+from pydantic import SecretStr
+from voice_agent.config import IdentitySettings, StoreSettings
+from voice_agent.errors import StoreError
+from voice_agent.store.database import open_database
+from voice_agent.store.totp_secrets import TotpSecrets, warm_sealing
+
+async def main():
+    settings = IdentitySettings.model_construct(identity_key=SecretStr(sys.argv[2]))
+    async with open_database(StoreSettings.model_construct(database_url=SecretStr("")), Path(sys.argv[1])) as database:
+        stored = TotpSecrets(database, settings)
+        await asyncio.to_thread(warm_sealing)
+        before = set(sys.modules)
+        try:
+            await stored.get(sys.argv[3])
+        except StoreError:
+            print("tried", sorted(name for name in set(sys.modules) - before if "crypto" in name))
+
+asyncio.run(main())
+"""
+
 
 def identity(key: str = KEY) -> IdentitySettings:
     return IdentitySettings.model_construct(identity_key=SecretStr(key))
@@ -174,3 +197,11 @@ async def test_a_database_made_before_there_were_such_secrets_gets_the_table(tmp
 async def test_without_a_key_there_is_no_store(database: Database, key: str) -> None:
     with pytest.raises(ConfigError, match="IDENTITY_KEY"):
         TotpSecrets(database, identity(key))
+
+
+async def test_a_warm_cipher_leaves_no_import_to_the_first_code(stored: TotpSecrets, tmp_path: Path) -> None:
+    await stored.put(ANA, SECRET)
+    other_key = base64.b64encode(bytes(32)).decode()
+    command = [sys.executable, "-c", COLD, str(tmp_path), other_key, ANA]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("tried []\n", "")

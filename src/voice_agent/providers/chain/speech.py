@@ -3,14 +3,19 @@
 Whoever takes over in the middle of a sentence says the rest of it, from the beginning of the word under way. Which word that
 is follows from the audio given so far, by the estimate that also tells how much a caller has heard
 (``conversation/heard_ledger.py``): a word may be said twice or, rarely, be missed.
+
+A synthesiser that refuses a voice says the text in its usual one, and is not asked for that voice again: voices are named by
+agents, links are shared by all of them, and a name that one agent has wrong must not open the breaker of the others.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, Final, cast
+from typing import Final, cast
+
+import structlog
 
 from voice_agent.audio.resample import Resampler
 from voice_agent.clock import Clock
@@ -25,6 +30,10 @@ _BYTES_PER_S: Final = SAMPLE_RATE_HZ * 2
 _DEADLINES = StageDeadlines(first_s=2.0, gap_s=2.0)
 # Less than this is no more than the beginning of a word: all of the text is said again.
 _NOTHING_SAID_S: Final = 0.3
+# More names than agents have in their files; the one refused longest ago is asked for again.
+_REFUSED_MOST: Final = 1024
+
+log = structlog.get_logger(__name__)
 
 
 def _nobody_asks(name: str) -> None:
@@ -45,6 +54,7 @@ class SynthesizerChain:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.links = tuple(links)
+        self._refused: dict[tuple[str, str], None] = {}  # (link, voice), for the life of the process
         self._relay: Relay[SpeechSynthesizer, bytes] = Relay(
             "synthesis", links, deadlines, clock, jitter=jitter, worth_s=_worth_s
         )
@@ -65,6 +75,10 @@ class SynthesizerChain:
         """Whether the first link would be asked now."""
         return self.links[0].breaker.would_admit
 
+    def preferred_voice(self, voice: str) -> str:
+        """The voice in which the first link says what is asked for in ``voice``: that one, or empty where it was refused."""
+        return "" if (self.links[0].name, voice) in self._refused else voice
+
     async def synthesize(
         self, text: str, *, locale: str, report: Report, voice: str = "", serves: Callable[[str], None] = _nobody_asks
     ) -> AsyncGenerator[bytes, None]:
@@ -75,7 +89,10 @@ class SynthesizerChain:
             return
         told = _Told(text)
         chunks = self._relay.serve(
-            lambda link: _speech(link, told.rest(), locale, voice), report, lambda error: _counts(error, text), serves
+            lambda link: self._speech(link, told.rest(), locale, voice),
+            report,
+            lambda error: _counts(error, text),
+            serves,
         )
         async with aclosing(chunks):
             async for chunk in chunks:
@@ -84,6 +101,64 @@ class SynthesizerChain:
                 else:
                     told.given_bytes += len(chunk)
                     yield chunk
+
+    async def _speech(
+        self, link: Link[SpeechSynthesizer], text: str, locale: str, voice: str
+    ) -> AsyncGenerator[bytes, None]:
+        """One synthesiser's audio, at 24 kHz. None at all is an error."""
+        resampler = Resampler(link.provider.sample_rate_hz, SAMPLE_RATE_HZ)
+        spoke = False
+        async with aclosing(self._in_voice(link, text, locale, voice)) as stream:
+            async for chunk in stream:
+                pcm = resampler.process(chunk)
+                if pcm:
+                    spoke = True
+                    yield pcm
+        tail = resampler.flush()
+        if tail and spoke:
+            yield tail
+        if not spoke and any(map(str.isalnum, text)):
+            raise ProviderError(f"{link.name} gave no audio for text in {locale}", category=ProviderFault.EMPTY)
+
+    async def _in_voice(
+        self, link: Link[SpeechSynthesizer], text: str, locale: str, voice: str
+    ) -> AsyncGenerator[bytes, None]:
+        """The synthesiser's own audio in ``voice``, or in its usual one where it refuses that."""
+        refusal: ProviderError | None = None
+        if voice and (link.name, voice) not in self._refused:
+            begun = False
+            try:
+                async with aclosing(_asked(link, text, locale, voice)) as stream:
+                    async for chunk in stream:
+                        begun = True
+                        yield chunk
+            except ProviderError as error:
+                if begun or error.retryable or error.category is not ProviderFault.PROTOCOL:
+                    raise
+                refusal = error
+            else:
+                return
+        async with aclosing(_asked(link, text, locale, "")) as stream:
+            async for chunk in stream:
+                if refusal is not None:  # only now it is the voice that was refused, and not all requests
+                    self._note_refused(link.name, voice, refusal)
+                    refusal = None
+                yield chunk
+
+    def _note_refused(self, link: str, voice: str, refusal: ProviderError) -> None:
+        if (link, voice) in self._refused:
+            return  # by another call at the same time
+        if len(self._refused) >= _REFUSED_MOST:
+            del self._refused[next(iter(self._refused))]
+        self._refused[link, voice] = None
+        log.warning(
+            "a provider does not know a voice, its usual one speaks", provider=link, voice=voice, error=str(refusal)
+        )
+
+
+def _asked(link: Link[SpeechSynthesizer], text: str, locale: str, voice: str) -> AsyncGenerator[bytes, None]:
+    """The provider's stream. The protocol says iterator; what async generators add is closing them in time."""
+    return cast(AsyncGenerator[bytes, None], link.provider.synthesize(text, locale=locale, voice=voice))
 
 
 def rest_of(text: str, given_s: float) -> str:
@@ -109,25 +184,6 @@ class _Told:
     def restart(self) -> None:
         """Another one speaks now, and was given ``rest``."""
         self.text, self.given_bytes = self.rest(), 0
-
-
-async def _speech(link: Link[SpeechSynthesizer], text: str, locale: str, voice: str) -> AsyncGenerator[bytes, None]:
-    """One synthesiser's audio, at 24 kHz. None at all is an error."""
-    resampler = Resampler(link.provider.sample_rate_hz, SAMPLE_RATE_HZ)
-    spoke = False
-    # The protocol says iterator; what async generators add is closing them in time.
-    stream: AsyncIterator[bytes] = link.provider.synthesize(text, locale=locale, voice=voice)
-    async with aclosing(cast(Any, stream)):
-        async for chunk in stream:
-            pcm = resampler.process(chunk)
-            if pcm:
-                spoke = True
-                yield pcm
-    tail = resampler.flush()
-    if tail and spoke:
-        yield tail
-    if not spoke and any(map(str.isalnum, text)):
-        raise ProviderError(f"{link.name} gave no audio for text in {locale}", category=ProviderFault.EMPTY)
 
 
 def _counts(error: ProviderError, text: str) -> bool:

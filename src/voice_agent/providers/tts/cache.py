@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from itertools import chain
 from typing import NamedTuple
 
 from voice_agent.providers.chain.base import Report, unreported
@@ -25,8 +26,9 @@ class CachingSynthesizer:
     ``files`` beyond the life of the process.
 
     Only prepared phrases are kept: what is said about a caller is held neither in memory nor on disk. When memory is full,
-    the phrases prepared first are forgotten first. A phrase that another than the preferred provider spoke is kept in memory
-    only, until ``prepare`` is asked for it again while the preferred one may be asked.
+    released phrases are forgotten first, then those prepared first, and pinned ones never: what finds no room beside them is
+    not kept. A phrase that another than the preferred provider spoke is kept in memory only, until ``prepare`` is asked for
+    it again while the preferred one may be asked.
     """
 
     def __init__(self, inner: SynthesizerChain, files: PhraseFiles | None = None, max_bytes: int = 48 * 2**20) -> None:
@@ -35,28 +37,40 @@ class CachingSynthesizer:
         self._max_bytes = max_bytes
         self._audio: dict[_Key, bytes] = {}
         self._borrowed: set[_Key] = set()  # spoken by another provider than the preferred one
+        self._pinned: set[_Key] = set()
+        self._released: dict[_Key, None] = {}  # the one released first is forgotten first
         self.sample_rate_hz = inner.sample_rate_hz
         self.held_bytes = 0
 
     async def warm_up(self) -> None:
         await self._inner.warm_up()
 
-    @property
-    def has_borrowed(self) -> bool:
-        """Whether a phrase is held that another provider than the preferred one spoke."""
-        return bool(self._borrowed)
+    def borrows(self, text: str, *, locale: str, voice: str = "") -> bool:
+        """Whether the phrase is held as another provider than the preferred one spoke it."""
+        return _Key(locale, voice, text) in self._borrowed
 
-    async def prepare(self, phrases: Iterable[str], *, locale: str, voice: str = "") -> None:
-        """Makes ``phrases`` ready one after another: from disk, or by synthesis. Cancelling keeps those that are finished.
-        Raises ``ProviderError``."""
+    async def prepare(self, phrases: Iterable[str], *, locale: str, voice: str = "", pinned: bool = False) -> None:
+        """Makes ``phrases`` ready one after another: from disk, or by synthesis. ``pinned`` ones stay until they are
+        released. Cancelling keeps those that are finished. Raises ``ProviderError``."""
         for text in phrases:
             key = _Key(locale, voice, text)
+            self._released.pop(key, None)
+            if pinned:
+                self._pinned.add(key)
             if key not in self._audio or (key in self._borrowed and self._inner.preferred_admitted):
                 await self._prepare(key)
 
+    def release(self, text: str, *, locale: str, voice: str = "") -> None:
+        """Nobody needs the phrase any more: it stays only as long as nothing else needs its room."""
+        key = _Key(locale, voice, text)
+        self._pinned.discard(key)
+        if key in self._audio:
+            self._released[key] = None
+
     async def _prepare(self, key: _Key) -> None:
         if self._files is not None:
-            pcm = await asyncio.to_thread(self._files.read, key.text, key.locale, key.voice)
+            voice = self._inner.preferred_voice(key.voice)
+            pcm = await asyncio.to_thread(self._files.read, key.text, key.locale, voice)
             if pcm is not None:
                 self._keep(key, pcm, borrowed=False)
                 return
@@ -69,7 +83,8 @@ class CachingSynthesizer:
         borrowed = speakers != {self._inner.links[0].name}
         self._keep(key, pcm, borrowed=borrowed)
         if self._files is not None and pcm and not borrowed:
-            await asyncio.to_thread(self._files.write, key.text, key.locale, pcm, key.voice)
+            voice = self._inner.preferred_voice(key.voice)  # a refusal may have come just now
+            await asyncio.to_thread(self._files.write, key.text, key.locale, pcm, voice)
 
     def holds(self, text: str, *, locale: str, voice: str = "") -> bool:
         """Whether ``text`` would start at once."""
@@ -93,15 +108,18 @@ class CachingSynthesizer:
                 yield chunk
 
     def _keep(self, key: _Key, pcm: bytes, *, borrowed: bool) -> None:
-        self.held_bytes -= len(self._audio.pop(key, b""))
-        self._borrowed.discard(key)
-        if len(pcm) > self._max_bytes:
+        self._forget(key)
+        fixed_bytes = sum(len(self._audio.get(pinned, b"")) for pinned in self._pinned)
+        if fixed_bytes + len(pcm) > self._max_bytes:
             return
         while self.held_bytes + len(pcm) > self._max_bytes:
-            oldest = next(iter(self._audio))
-            self.held_bytes -= len(self._audio.pop(oldest))
-            self._borrowed.discard(oldest)
+            self._forget(next(chain(self._released, (held for held in self._audio if held not in self._pinned))))
         self._audio[key] = pcm
         self.held_bytes += len(pcm)
         if borrowed:
             self._borrowed.add(key)
+
+    def _forget(self, key: _Key) -> None:
+        self.held_bytes -= len(self._audio.pop(key, b""))
+        self._borrowed.discard(key)
+        self._released.pop(key, None)

@@ -8,6 +8,7 @@ first piece is what the caller waits for. Each piece is one job in the model poo
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
@@ -49,7 +50,7 @@ class LocalSynthesizer:
 
     ``voice`` names one of hibari's voices whose file is on this machine (nothing is downloaded); any other name, as
     that of a hosted vendor's voice, gives ``DEFAULT_VOICE``, said once in the log. Each voice is a model of its own, loaded
-    when it is first heard. ``speed`` 1.0 is the usual pace.
+    when it is first heard; texts in other voices do not wait for that. ``speed`` 1.0 is the usual pace.
     """
 
     sample_rate_hz = SAMPLE_RATE_HZ
@@ -59,7 +60,7 @@ class LocalSynthesizer:
         self._voice = voice
         self._speed = speed
         self._models: dict[str, Any] = {}
-        self._loading = threading.Lock()
+        self._loading: dict[str, threading.Lock] = {}  # by voice
 
     async def warm_up(self) -> None:
         """Loads the model and its word lists and runs it once. Raises ``ConfigError``."""
@@ -67,17 +68,21 @@ class LocalSynthesizer:
 
     async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
         """Yields one chunk per piece. Cancelling or closing stops the work after the piece being made."""
-        async with aclosing(self._pool.stream(self._speak, text, locale, voice)) as chunks:
+        wanted = voice or self._voice
+        if wanted not in self._models:
+            # Outside of the pool: those who wait for a load would take its threads from others.
+            await asyncio.to_thread(self._loaded, wanted)
+        async with aclosing(self._pool.stream(self._speak, text, locale, wanted)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     def _warm(self) -> None:
-        for _ in self._speak("Warm up, please.", "en-US", ""):
+        for _ in self._speak("Warm up, please.", "en-US", self._voice):
             pass
 
     def _speak(self, text: str, locale: str, voice: str) -> Iterator[bytes]:
         """Runs in the pool's threads; the model is safe to share between them."""
-        model = self._loaded(voice or self._voice)
+        model = self._loaded(voice)
         try:
             sentences = model.phonemize(speakable(text, locale=locale))
             for phonemes in sentences:
@@ -96,13 +101,15 @@ class LocalSynthesizer:
         return trimmer.process(pcm_of(np.asarray(samples, dtype=np.float32))) + trimmer.flush()
 
     def _loaded(self, voice: str) -> Any:
-        with self._loading:
-            if voice not in self._models:
-                here = _installed(voice)
-                if here not in self._models:
-                    self._models[here] = _load(here)
-                self._models[voice] = self._models[here]
-            return self._models[voice]
+        """The voice's model. A lock for each voice makes one load of it; who finds it loaded takes none."""
+        model = self._models.get(voice)
+        if model is None:
+            with self._loading.setdefault(voice, threading.Lock()):
+                model = self._models.get(voice)
+                if model is None:
+                    here = _installed(voice)
+                    model = self._models[voice] = _load(voice) if here == voice else self._loaded(here)
+        return model
 
 
 def _installed(voice: str) -> str:

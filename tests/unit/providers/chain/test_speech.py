@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import numpy as np
 import pytest
+import structlog.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.providers.chain.scripted import DEADLINES, HANG, HEDGED, Reports, Scripted, failure, links
@@ -30,9 +32,13 @@ def audio(seconds: float, mark: bytes = b"a", rate_hz: int = 24_000) -> bytes:
 
 
 async def said(
-    voices: SynthesizerChain, text: str = SENTENCE, reports: Reports | None = None, locale: str = "en-US"
+    voices: SynthesizerChain,
+    text: str = SENTENCE,
+    reports: Reports | None = None,
+    locale: str = "en-US",
+    voice: str = "",
 ) -> bytes:
-    async with aclosing(voices.synthesize(text, locale=locale, report=reports or Reports())) as chunks:
+    async with aclosing(voices.synthesize(text, locale=locale, report=reports or Reports(), voice=voice)) as chunks:
         return b"".join([chunk async for chunk in chunks])
 
 
@@ -193,3 +199,83 @@ async def test_a_chain_of_one_is_made_in_one_line() -> None:
     voices = SynthesizerChain.of(Scripted([[audio(1)]]), LoopClock())
     await voices.warm_up()
     assert (await said(voices), voices.sample_rate_hz) == (audio(1), 24_000)
+
+
+class Choosy(Scripted):
+    """Refuses every voice but ``known`` as vendors do, says all else; with ``late``, after the first audio."""
+
+    def __init__(self, *known: str, late: bool = False, retryable: bool = False) -> None:
+        super().__init__([[audio(1)]])
+        self.known = known
+        self.late = late
+        self.retryable = retryable
+        self.voices: list[str] = []
+
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
+        self.voices.append(voice)
+        if voice not in self.known:
+            if self.late:
+                yield audio(2.0)
+            raise failure(ProviderFault.PROTOCOL, retryable=self.retryable)
+        async for chunk in super().synthesize(text, locale=locale, voice=voice):
+            yield chunk
+
+
+@virtual
+async def test_one_agents_wrong_voice_leaves_all_agents_a_voice() -> None:
+    vendor, reports = Choosy("", "nova"), Reports()
+    voices = chain(a=vendor)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(8):
+            assert await said(voices, reports=reports, voice="nobody") == audio(1)
+    assert await said(voices, voice="nova") == audio(1)
+    assert vendor.voices == ["nobody", *[""] * 8, "nova"], "the wrong name is asked for once"
+    assert voices.links[0].breaker.state is BreakerState.CLOSED
+    assert reports.told == []
+    told = [(line["log_level"], line["provider"], line["voice"]) for line in lines]
+    assert told == [("warning", "a", "nobody")]
+
+
+@virtual
+async def test_a_voice_that_one_provider_refuses_is_asked_for_at_the_next() -> None:
+    first, second = Choosy(""), Choosy("", "nova")
+    voices = chain(a=first, b=second)
+    await said(voices, voice="nova")
+    first.scripts = [[failure()]]
+    await said(voices, voice="nova")
+    assert (first.voices, second.voices) == (["nova", "", ""], ["nova"])
+    assert (voices.preferred_voice("nova"), voices.preferred_voice("sage")) == ("", "sage")
+
+
+@virtual
+async def test_a_provider_that_refuses_its_usual_voice_too_has_failed() -> None:
+    vendor, backup = Choosy("nova"), Scripted([[audio(1)]])
+    voices = chain(a=vendor, b=backup)
+    for _ in range(4):
+        assert await said(voices, voice="nobody") == audio(1)
+    assert vendor.voices == ["nobody", ""] * 3
+    assert voices.links[0].breaker.state is BreakerState.OPEN
+    assert voices.preferred_voice("nobody") == "nobody", "what was wrong may have been something else"
+
+
+@pytest.mark.parametrize(
+    "vendor", [Choosy("", late=True), Choosy("", retryable=True)], ids=["after audio", "retryable"]
+)
+def test_other_failures_of_a_named_voice_are_failures(vendor: Choosy) -> None:
+    @virtual
+    async def check() -> None:
+        reports = Reports()
+        await said(chain(a=vendor, b=Scripted([[audio(1)]])), reports=reports, voice="nova")
+        assert vendor.voices == ["nova"]
+        assert reports.told == [("a", "b", "protocol")]
+
+    check()
+
+
+@virtual
+async def test_the_memory_of_refused_voices_is_bounded() -> None:
+    vendor = Choosy("")
+    voices = chain(a=vendor)
+    for number in range(1025):
+        await said(voices, voice=f"voice {number}")
+    assert (voices.preferred_voice("voice 0"), voices.preferred_voice("voice 1")) == ("voice 0", "")

@@ -238,3 +238,49 @@ async def test_another_voice_has_phrases_of_its_own_also_on_disk(tmp_path: Path)
         again.prepared("hi", locale="en-US", voice="nova") == cache.prepared("hi", locale="en-US", voice="nova") != b""
     )
     assert files.read("hi", "en-US") is None
+
+
+async def test_pinned_phrases_stay_and_released_ones_go_first() -> None:
+    cache = cache_of(Scripted(), max_bytes=32)
+    await cache.prepare(["aa", "bb", "cc"], locale="en-US")
+    await cache.prepare(["aa"], locale="en-US", pinned=True)
+    cache.release("cc", locale="en-US")
+    await cache.prepare(["dd", "ee"], locale="en-US")
+    assert held_by(cache, "aa", "bb", "cc", "dd", "ee") == "aa bb dd ee"
+    await cache.prepare(["ff", "more than fits"], locale="en-US")
+    assert held_by(cache, "aa", "bb", "dd", "ee", "ff", "more than fits") == "aa dd ee ff"
+    cache.release("aa", locale="en-US")
+    await cache.prepare(["gg"], locale="en-US")
+    assert held_by(cache, "aa", "dd", "ee", "ff", "gg") == "dd ee ff gg"
+    assert cache.held_bytes == 32
+
+
+async def test_what_is_pinned_leaves_the_rest_of_memory_to_others() -> None:
+    cache = cache_of(Scripted(), max_bytes=20)
+    await cache.prepare(["aa", "bb", "cc"], locale="en-US", pinned=True)
+    assert held_by(cache, "aa", "bb", "cc") == "aa bb", "prepared first, needed most"
+    await cache.prepare(["x", "y", "dd"], locale="en-US")
+    assert held_by(cache, "aa", "bb", "x", "y", "dd") == "aa bb y"
+
+
+def held_by(cache: CachingSynthesizer, *texts: str) -> str:
+    return " ".join(text for text in texts if cache.holds(text, locale="en-US"))
+
+
+class OneVoice(Scripted):
+    """Refuses every voice but its usual one."""
+
+    async def synthesize(self, text: str, *, locale: str, voice: str = "") -> AsyncIterator[bytes]:
+        if voice:
+            raise ProviderError("no such voice", category=ProviderFault.PROTOCOL, retryable=False)
+        async for chunk in super().synthesize(text, locale=locale):
+            yield chunk
+
+
+async def test_the_usual_voice_is_not_filed_under_the_name_of_one_that_was_refused(tmp_path: Path) -> None:
+    files = PhraseFiles(tmp_path, "voice", 10_000)
+    cache = cache_of(OneVoice(), files=files)
+    await cache.prepare(["hi", "bye"], locale="en-US", voice="nobody")
+    assert cache.holds("bye", locale="en-US", voice="nobody")
+    assert [files.read(text, "en-US", "nobody") for text in ("hi", "bye")] == [None, None]
+    assert files.read("hi", "en-US") == b"hhhhiiii"

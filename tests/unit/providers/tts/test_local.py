@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -13,6 +14,8 @@ import structlog.testing
 
 from voice_agent.audio.frames import duration_s
 from voice_agent.audio.silence import SilenceTrimmer
+from voice_agent.providers.pool import ModelPool
+from voice_agent.providers.tts import local
 from voice_agent.providers.tts.local import SAMPLE_RATE_HZ, LocalSynthesizer
 
 LONG = (
@@ -57,8 +60,8 @@ def synthesizer(loaded: LocalSynthesizer) -> tuple[LocalSynthesizer, InlineWorke
     return loaded, workers
 
 
-async def spoken(synthesizer: LocalSynthesizer, text: str, locale: str = "en-US") -> list[bytes]:
-    stream: AsyncIterator[bytes] = synthesizer.synthesize(text, locale=locale)
+async def spoken(synthesizer: LocalSynthesizer, text: str, locale: str = "en-US", voice: str = "") -> list[bytes]:
+    stream: AsyncIterator[bytes] = synthesizer.synthesize(text, locale=locale, voice=voice)
     return [chunk async for chunk in stream]
 
 
@@ -115,3 +118,45 @@ async def test_the_trimmer_leaves_nothing_more_to_trim(synthesizer: tuple[LocalS
     pcm = b"".join(await spoken(synthesizer[0], "Your PIN, please."))
     trimmer = SilenceTrimmer(SAMPLE_RATE_HZ, trailing_s=0.24)
     assert len(trimmer.process(pcm) + trimmer.flush()) >= len(pcm) - SAMPLE_RATE_HZ * 2 * 0.006
+
+
+class Gate:
+    """The library, which gives the one ``model`` for each voice; opening "slow" takes until ``go``."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.opening = threading.Event()
+        self.go = threading.Event()
+        self.opened: list[str] = []
+
+    def open(self, *, voice: str, threads: int) -> Any:
+        self.opened.append(voice)
+        if voice == "slow":
+            self.opening.set()
+            assert self.go.wait(20)
+        return self.model
+
+    def library(self) -> tuple[Any, Any, Any]:
+        return self.open, {"heart", "slow"}, lambda voice, download_missing: __file__
+
+
+async def test_a_voice_that_is_being_loaded_keeps_no_other_voice_waiting(
+    loaded: LocalSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(loaded._models["heart"])
+    monkeypatch.setattr(local, "_hibari", gate.library)
+    pool = ModelPool(2, 8)
+    speaker = LocalSynthesizer(pool)
+    try:
+        await speaker.warm_up()
+        slow = [asyncio.create_task(spoken(speaker, "Hello.", voice="slow")) for _ in range(3)]
+        assert await asyncio.to_thread(gate.opening.wait, 20)
+        async with asyncio.timeout(10):
+            usual = await spoken(speaker, "Hello.")
+        assert not any(task.done() for task in slow)
+        gate.go.set()
+        assert await asyncio.gather(*slow) == [usual] * 3
+        assert gate.opened == ["heart", "slow"], "a voice is loaded once"
+    finally:
+        gate.go.set()
+        await pool.close()
