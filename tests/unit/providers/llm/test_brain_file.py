@@ -63,6 +63,8 @@ def test_the_shipped_file_knows_every_order_status() -> None:
         ("order.status: processing}", "result.status: processing}", "there is no such fact here"),
         ('"which_{intent}"', '"what_{intent}"', "there is no template 'what_cancel_order'"),
         ('own_question: "^(', 'own_question: "^((', "not a regular expression"),
+        ('negation: "', 'negation: "(', "not a regular expression"),
+        ('      soon: "\\\\b(doesn', '      later: "\\\\b(doesn', "'later' is not one of the slot's values"),
     ],
 )
 def test_mistakes_are_told_with_file_line_and_reason(tmp_path: Path, before: str, after: str, message: str) -> None:

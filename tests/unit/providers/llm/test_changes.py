@@ -12,7 +12,7 @@ from voice_agent.models import Message, Role
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
 from voice_agent.providers.llm.builtin import BuiltinLanguageModel, load_brain
 from voice_agent.providers.llm.builtin.items import named_items
-from voice_agent.providers.llm.builtin.slots import read_slot
+from voice_agent.providers.llm.builtin.slots import SlotReader
 
 CANCEL_TENT = ("cancel_order", {"order_id": "83240"})
 
@@ -343,10 +343,75 @@ async def test_without_the_tools_it_is_as_before(
         ("I didn't order that", "wrong_item"),
         ("it's the wrong size", None),
         ("a present from my aunt", None),
+        ("they're not damaged, I just don't like them", None),
+        ("they are not damaged i just don't like them", None),
+        ("it isn't broken", None),
+        ("it’s not broken, scratched or anything", None),
+        ("I don't think it's damaged", None),
+        ("it arrived without a scratch", None),
+        ("no damage at all", None),
+        ("it doesn't work for me", None),
+        ("it isn't the wrong item", None),
+        ("not new any more", None),
+        ("I'm not used to mugs like that", None),
+        ("the lid does not open", None),
+        ("nothing is broken, I never used them", "unused"),
+        ("it isn't used", "unused"),
+        ("they haven't been worn", "unused"),
+        ("not the wrong item, it's broken", "damaged"),
+        ("I never used it, it came broken", "damaged"),
+        ("it's not unused but it's damaged", "damaged"),
+        ("it's damaged, isn't it", "damaged"),
+        ("no they came broken", "damaged"),
+        ("not damaged, but I've worn them", "used"),
     ],
 )
 def test_how_the_things_are(words: str, condition: str | None) -> None:
-    assert read_slot(load_brain().slots["condition"], words) == condition
+    assert detail("condition", words) == condition
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "value"),
+    [
+        ("state", "which orders have not been cancelled", None),
+        ("state", "which orders haven't arrived", "open"),
+        ("state", "which ones weren't sent back", None),
+        ("preferred", "in the evening please, not in the morning", "evening"),
+        ("preferred", "I can't in the morning, afternoon is better", "afternoon"),
+        ("preferred", "not in the morning", None),
+        ("preferred", "I don't mind", "soon"),
+    ],
+)
+def test_what_is_denied_is_not_taken_for_said(name: str, words: str, value: str | None) -> None:
+    assert detail(name, words) == value
+
+
+def detail(name: str, words: str) -> Any:
+    brain = load_brain()
+    return SlotReader(brain.slots, brain.negation).value(name, words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "they're not damaged, I just don't like them",
+        "it isn't broken",
+        "it isn't the wrong item",
+        "not new any more",
+    ],
+)
+async def test_a_condition_that_is_only_denied_is_asked_for_again(talk: Conversation, words: str) -> None:
+    await talk.say("please start a return for the mugs")
+    turn = await talk.say(words)
+    assert turn.text.endswith("or is it the wrong item?")
+    assert "start_return" not in turn.tools
+
+
+async def test_what_a_later_turn_denies_no_longer_counts(talk: Conversation) -> None:
+    assert (await talk.say("start a return for the mugs, they came broken")).tools[-1] == "start_return"
+    assert (await talk.say("no, they're not broken")).text.endswith("or is it the wrong item?")
+    told = await talk.say("they are unused")
+    assert told.calls[-1] == ("start_return", {"order_id": "83117", "condition": "unused"})
 
 
 @pytest.mark.parametrize(
