@@ -166,10 +166,15 @@ async def test_cancelling(mind: Mind, tmp_path: Path) -> None:
 
 
 async def test_sending_back(mind: Mind, tmp_path: Path) -> None:
-    asked, some, corrected, offered, worn, unsent = await asyncio.gather(
+    asked, some, corrected, denied, offered, worn, unsent = await asyncio.gather(
         play(mind, tmp_path / "asked", ["please start a return for the mugs", "they're unused", "yes"]),
         play(mind, tmp_path / "some", ["return two of the mugs, they are cracked", "yes please"]),
         play(mind, tmp_path / "corrected", ["start a return", "unused", "no, they came broken", "yes"]),
+        play(
+            mind,
+            tmp_path / "denied",
+            ["please start a return for the mugs", "they're not damaged, I just don't like them", "yes"],
+        ),
         play(mind, tmp_path / "offered", ["I want to return something", "yes", "you sent me something else", "yes"]),
         play(mind, tmp_path / "worn", ["I'd like to send back order 83117", "I've used it", "yes"]),
         play(mind, tmp_path / "unsent", ["return order 83240 please", "no thanks"]),
@@ -182,18 +187,22 @@ async def test_sending_back(mind: Mind, tmp_path: Path) -> None:
         return begun[0]["condition"], [line["quantity"] for line in lines]
 
     assert asked.answers[0].endswith("or is it the wrong item?")
-    assert asked.answers[1] == "Shall I start a return for everything in order 83117?"
+    assert asked.answers[1] == "Shall I start a return for everything in order 83117, as unused?"
     number = asked.of(tables.returns, order_id="83117")[0]["return_id"]
     assert number in asked.answers[2]
     assert "you get $72 as soon as it is here" in asked.answers[2]
     assert line(asked) == ("unused", [4])
 
-    assert some.answers[0] == "Shall I start a return for 2 ceramic mug from order 83117?"
+    assert some.answers[0] == "Shall I start a return for 2 ceramic mugs from order 83117, as damaged on arrival?"
     assert "You don't have to send anything back, and you get $36 refunded." in some.answers[1]
     assert line(some) == ("damaged", [2])
 
-    assert corrected.answers[1] == corrected.answers[2] == "Shall I start a return for everything in order 83117?"
+    assert corrected.answers[1].endswith("order 83117, as unused?")
+    assert corrected.answers[2].endswith("order 83117, as damaged on arrival?")
     assert line(corrected) == ("damaged", [4])
+
+    assert all(answer.endswith("or is it the wrong item?") for answer in denied.answers[:2])
+    assert denied.of(tables.returns, order_id="83117") == []
 
     assert offered.answers[0].endswith(("Shall I start a return for you?", "Would you like me to start a return?"))
     assert line(offered) == ("wrong_item", [4])

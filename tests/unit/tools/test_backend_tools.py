@@ -232,8 +232,19 @@ async def test_a_read_back_is_one_question_in_the_callers_language(kit: Kit) -> 
         assert all(question.rstrip()[-1] in "?؟" and question.count("?") <= 1 for question in questions)
     assert said["de-DE"] == said["en-US"]
     assert len({questions[0] for questions in said.values()}) == 4
-    assert "2 ceramic mug" in said["es-ES"][0]
+    assert "2 ceramic mug del" in said["es-ES"][0]
+    assert said["en-US"][0] == "Shall I start a return for 2 ceramic mugs from order 83117, as unused?"
     assert all(part in said["en-US"][2] for part in ("12 Elm Street", "Salem", "97301")), said["en-US"]
+
+
+@pytest.mark.parametrize("locale", ["en-US", "es-ES", "fr-FR", "ar-EG"])
+@pytest.mark.parametrize("items", [{}, {"items": [{"name": "ceramic mug", "quantity": 2}]}])
+async def test_a_return_is_read_back_with_its_condition(kit: Kit, locale: str, items: dict[str, Any]) -> None:
+    ask, schema = kit.tools["start_return"].read_back, kit.tools["start_return"].parameters
+    assert ask is not None
+    conditions = schema["properties"]["condition"]["enum"]
+    questions = {ask({"order_id": "83117", "condition": condition, **items}, locale) for condition in conditions}
+    assert len(questions) == len(conditions)
 
 
 async def test_the_same_key_writes_once_and_tells_the_same(kit: Kit) -> None:
