@@ -216,16 +216,17 @@ async def test_sending_back(mind: Mind, tmp_path: Path) -> None:
 
 async def test_another_address_a_callback_and_days(mind: Mind, tmp_path: Path) -> None:
     asked = ["when exactly will order 83102 arrive", "which orders are still open", "any cancelled orders?"]
-    whole, at_once, partial, sent, called, calls, days = await asyncio.gather(
+    whole, at_once, partial, sent, called, missed, calls, days = await asyncio.gather(
         play(mind, tmp_path / "whole", ["change the address of my order", LANE, "yes, that's right"]),
         play(mind, tmp_path / "once", ["send the tent to 9 Elm Street, apartment 3, Austin, Texas, 78704", "yes"]),
         play(mind, tmp_path / "partial", ["change the delivery address of the tent", "14 Birch Lane", "14 Birch Lane"]),
         play(mind, tmp_path / "sent", ["send order 83102 to another address please"]),
-        play(mind, tmp_path / "called", ["can someone call me back tomorrow afternoon"]),
+        play(mind, tmp_path / "called", ["can someone call me back tomorrow afternoon", "yes please"]),
+        play(mind, tmp_path / "missed", ["nobody called me back this morning", "call me back in the evening", "no"]),
         play(
             mind,
             tmp_path / "calls",
-            ["I'd like a callback please", "tomorrow morning please", "I want to talk to a human"],
+            ["I'd like a callback please", "tomorrow morning please", "yes", "I want to talk to a human"],
         ),
         play(mind, tmp_path / "days", [*asked, "cancel the tent"]),
     )
@@ -243,11 +244,13 @@ async def test_another_address_a_callback_and_days(mind: Mind, tmp_path: Path) -
     assert place(partial) == place(sent)
     assert "can't be changed any more" in sent.answers[0]
 
-    assert "call you back in the afternoon" in called.answers[0]
+    assert called.answers[0] == "Shall I have a colleague call you back in the afternoon?"
+    assert "will call you back in the afternoon" in called.answers[1]
     taken = called.of(tables.callbacks, caller_id=DANA)
     assert [(row["preferred"], "tomorrow" in row["topic"]) for row in taken] == [("afternoon", True)]
     assert [row["preferred"] for row in calls.of(tables.callbacks, caller_id=DANA)] == ["morning"]
-    assert "colleague" in calls.answers[2]
+    assert "colleague" in calls.answers[3]
+    assert missed.of(tables.callbacks, caller_id=DANA) == []
 
     assert "between Wednesday, November 25 and Thursday, November 26, with UPS" in days.answers[0]
     assert "You have 2 orders that are still open: order 83240" in days.answers[1]

@@ -108,7 +108,7 @@ async def test_every_tool_is_declared_completely(kit: Kit) -> None:
         assert tool.summary is not None
         assert tool.read_only == (name not in WRITING)
         assert (tool.identity is IdentityLevel.VERIFIED) == (name != "callback_request")
-        assert (tool.read_back is not None) == (name in WRITING - {"callback_request"})
+        assert (tool.read_back is not None) == (name in WRITING)
 
 
 async def test_every_example_works_and_its_summary_can_be_spoken(kit: Kit) -> None:
@@ -218,7 +218,7 @@ async def test_what_needs_identity_or_a_yes_does_not_reach_the_shop_without(kit:
         if kit.tools[name].read_back:
             asked = await kit.run(name, confirmed=False)
             assert asked.status is ToolStatus.DENIED
-            assert EXAMPLES[name]["order_id"] in asked.spoken
+            assert EXAMPLES[name].get("order_id", "in the evening") in asked.spoken
     assert await kit.effects() == before
     assert (await kit.run("callback_request", context=replace(DANA, verified=False))).status is ToolStatus.OK
 

@@ -53,6 +53,8 @@ def test_the_shipped_file_knows_every_order_status() -> None:
         ("otherwise: human_wanted", "otherwise: humans", "there is no intent 'humans'"),
         ("otherwise: human_wanted", "otherwise: cancel_order", "there is no intent 'cancel_order' that needs no tool"),
         ("    otherwise: human_wanted\n", "", "tool and otherwise must stand together"),
+        ("      earlier_call: ", "      earlier_calls: ", "there is no intent 'earlier_calls'"),
+        ('      earlier_call: "', '      earlier_call: "(', "not a regular expression"),
         ("keeps_open: [none,", "keeps_open: [nothing,", "there is no intent 'nothing'"),
         (
             "condition: none, asked: ask_condition}",

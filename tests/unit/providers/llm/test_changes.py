@@ -180,13 +180,59 @@ async def test_an_address_alone_is_a_turn_and_a_secret_is_none(talk: Conversatio
 
 async def test_a_callback(talk: Conversation) -> None:
     assert (await talk.say("I'd like a callback")).text.startswith("A colleague can call you back. When")
-    done = await talk.say("tomorrow in the evening")
-    assert "in the evening" in done.text
-    assert [(name, arguments["preferred"]) for name, arguments in done.calls] == [("callback_request", "evening")]
-    assert done.calls[0][1]["topic"] == "I'd like a callback / tomorrow in the evening"
+    asked = await talk.say("tomorrow in the evening")
+    assert asked.text == "Shall I have a colleague call you back, evening?"
+    assert talk.shop.changes == []
+    done = await talk.say("yes please")
+    assert done.text.startswith("A colleague will call you back in the evening")
+    wanted = {"topic": "I'd like a callback / tomorrow in the evening", "preferred": "evening"}
+    assert talk.shop.changes == [("callback_request", wanted)]
     again = await talk.say("another callback please")
     assert again.calls == []
-    assert "as soon as possible" in (await talk.say("Dana Reyes")).text
+    assert (await talk.say("Dana Reyes")).text == "Shall I have a colleague call you back, soon?"
+
+
+@pytest.mark.parametrize("words", ["no", "no thanks", "never mind", "don't call me back", "you got that wrong"])
+async def test_without_a_yes_nobody_calls_back(talk: Conversation, words: str) -> None:
+    assert (await talk.say("please call me back in the evening")).tools == ["callback_request"]
+    assert (await talk.say(words)).text.startswith("All right, nobody will call you back.")
+    assert talk.shop.changes == []
+
+
+async def test_a_callback_can_be_asked_for_at_another_time(talk: Conversation) -> None:
+    await talk.say("please call me back in the evening")
+    assert (await talk.say("what did you say")).text.endswith("call you back, evening?")
+    assert (await talk.say("no, in the morning please")).text.endswith("call you back, morning?")
+    await talk.say("yes")
+    assert [arguments["preferred"] for _, arguments in talk.shop.changes] == ["morning"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ("I'd like a callback", "don't call me back"),
+        ("cancel my order", "don't cancel order 83240"),
+        ("please start a return for the mugs", "I don't want to return order 83117"),
+    ],
+)
+async def test_what_is_asked_for_a_change_ends_when_it_is_not_wanted(
+    talk: Conversation, request_: str, words: str
+) -> None:
+    await talk.say(request_)
+    turn = await talk.say(words)
+    assert (turn.calls, turn.text) == ([], "All right. What would you like instead?")
+
+
+async def test_not_wanting_a_change_is_no_goodbye(talk: Conversation) -> None:
+    assert "Anything else" in (await talk.say("thanks")).text or talk.messages[-1].text.endswith("?")
+    assert "end_call" not in (await talk.say("please don't cancel my order")).tools
+
+
+async def test_of_two_things_the_wanted_one_is_done(talk: Conversation) -> None:
+    assert (await talk.say("don't cancel the tent, cancel the jacket")).calls[-1] == (
+        "cancel_order",
+        {"order_id": "83102"},
+    )
 
 
 async def test_days_are_told_from_the_estimate_and_orders_by_their_state(talk: Conversation) -> None:
@@ -274,8 +320,14 @@ REFUSALS: tuple[tuple[tuple[str, ...], str, str, Mapping[str, Any], str], ...] =
     (("send order 83240 to [ADDRESS]", "yes"), "update_address", "too_late", {}, "has been sent already"),
     (("send order 83240 to [ADDRESS]", "yes"), "update_address", "already_cancelled", {}, "nothing will be sent"),
     (("send order 83240 to [ADDRESS]", "yes"), "update_address", "other_country", {}, "to another country"),
-    (("I'd like a callback in the evening",), "callback_request", "no_number", {}, "can't see a number"),
-    (("I'd like a callback in the evening",), "callback_request", "too_many_callbacks", {}, "on their way to you"),
+    (("I'd like a callback in the evening", "yes"), "callback_request", "no_number", {}, "can't see a number"),
+    (
+        ("I'd like a callback in the evening", "yes"),
+        "callback_request",
+        "too_many_callbacks",
+        {},
+        "on their way to you",
+    ),
     (("where is order 83240", "when will it come"), "delivery_estimate", "not_found", {}, "can't find order 83240"),
 )
 
@@ -301,7 +353,8 @@ async def test_every_reason_is_said_in_plain_words(
 
 async def test_a_failure_is_said_and_a_colleague_offered(model: BuiltinLanguageModel, embedder: MiniLmEmbedder) -> None:
     talk = Conversation(model, Shop(embedder, broken=frozenset({"callback_request"})), tools=ALL_TOOL_NAMES)
-    failed = await talk.say("please arrange a callback for the afternoon")
+    await talk.say("please arrange a callback for the afternoon")
+    failed = await talk.say("yes")
     assert failed.text.startswith("I can't reach that system.")
     assert (await talk.say("yes")).tools == ["transfer_to_human"]
 

@@ -106,6 +106,8 @@ class SituationReader:
 
     async def _completed(self, dialogue: Dialogue, task: Task, book: OrderBook, request: LlmRequest) -> Task:
         """The task with its intent as it is meant at this point of the dialogue."""
+        if task.plain:
+            return task
         pick = book.pick(task.text, self._brain.references)
         said = self._yes_or_no(task, pick, request)
         return Task(said or await self._carried(dialogue, task, pick, self._asked(dialogue, request)), task.text)

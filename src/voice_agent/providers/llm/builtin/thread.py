@@ -92,6 +92,9 @@ class ThreadReader:
         """Whether ``text``, by itself of ``intent``, goes on with what is in hand. ``points``: it says which order."""
         if not thread.intent or intent == thread.intent:
             return bool(thread.intent)
+        in_hand = self._brain.intents.get(thread.intent)
+        if in_hand is not None and in_hand.meant_by(text):
+            return False
         said = yes_or_no(text)
         if thread.how == "offered" and said is not None and len(text.split()) <= _SAYS_MORE_WORDS:
             return said
