@@ -157,7 +157,9 @@ async def test_cancelling(mind: Mind, tmp_path: Path) -> None:
     assert "has been sent already" in late.answers[1]
     assert late.status("83102") == "in_transit"
 
-    assert re.match(r"I'm sorry, I can't cancel the order right now\. .*colleague\?", failed.answers[1])
+    assert re.match(
+        r"I'm sorry, I couldn't find out whether the order was cancelled\. .*colleague\?", failed.answers[1]
+    )
     assert failed.status("83240") == "processing"
 
     assert "PIN" in asked_for_pin.answers[0]

@@ -1,4 +1,4 @@
-"""The shop's tool ``callback_request``: somebody calls back, on the number of this call. Writing, after a yes, for
+"""The shop's tool ``callback_request``: somebody calls back, on the number of this call. Writing, after a yes; for
 everybody."""
 
 from __future__ import annotations

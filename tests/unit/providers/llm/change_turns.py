@@ -68,6 +68,7 @@ CHANGE_TURNS: tuple[tuple[str, str], ...] = (
     ("I'd like to send all of order 83117 back to you.", RETURN),
     ("the mugs from order 83117 need to go back", RETURN),
     ("create a return for me please", RETURN),
+    ("it was the wrong size so I want to return order 83117", RETURN),
     # offered, with the rules first
     ("I want to return something.", "offer"),
     ("i'd like to give something back", "offer"),
