@@ -140,7 +140,7 @@ class Caller:
 
     async def wants_it(self) -> None:
         await self.call.say("please do it")
-        if self.clerk.tool == "cancel_order":
+        if self.clerk.tool in ("cancel_order", "callback_request"):  # these ask first
             await self.call.say("yes please")
 
     def results(self, since: int = 0) -> list[ToolResult]:

@@ -157,7 +157,9 @@ async def test_cancelling(mind: Mind, tmp_path: Path) -> None:
     assert "has been sent already" in late.answers[1]
     assert late.status("83102") == "in_transit"
 
-    assert re.match(r"I'm sorry, I can't cancel the order right now\. .*colleague\?", failed.answers[1])
+    assert re.match(
+        r"I'm sorry, I couldn't find out whether the order was cancelled\. .*colleague\?", failed.answers[1]
+    )
     assert failed.status("83240") == "processing"
 
     assert "PIN" in asked_for_pin.answers[0]
@@ -166,10 +168,15 @@ async def test_cancelling(mind: Mind, tmp_path: Path) -> None:
 
 
 async def test_sending_back(mind: Mind, tmp_path: Path) -> None:
-    asked, some, corrected, offered, worn, unsent = await asyncio.gather(
+    asked, some, corrected, denied, offered, worn, unsent = await asyncio.gather(
         play(mind, tmp_path / "asked", ["please start a return for the mugs", "they're unused", "yes"]),
         play(mind, tmp_path / "some", ["return two of the mugs, they are cracked", "yes please"]),
         play(mind, tmp_path / "corrected", ["start a return", "unused", "no, they came broken", "yes"]),
+        play(
+            mind,
+            tmp_path / "denied",
+            ["please start a return for the mugs", "they're not damaged, I just don't like them", "yes"],
+        ),
         play(mind, tmp_path / "offered", ["I want to return something", "yes", "you sent me something else", "yes"]),
         play(mind, tmp_path / "worn", ["I'd like to send back order 83117", "I've used it", "yes"]),
         play(mind, tmp_path / "unsent", ["return order 83240 please", "no thanks"]),
@@ -182,18 +189,22 @@ async def test_sending_back(mind: Mind, tmp_path: Path) -> None:
         return begun[0]["condition"], [line["quantity"] for line in lines]
 
     assert asked.answers[0].endswith("or is it the wrong item?")
-    assert asked.answers[1] == "Shall I start a return for everything in order 83117?"
+    assert asked.answers[1] == "Shall I start a return for everything in order 83117, as unused?"
     number = asked.of(tables.returns, order_id="83117")[0]["return_id"]
     assert number in asked.answers[2]
     assert "you get $72 as soon as it is here" in asked.answers[2]
     assert line(asked) == ("unused", [4])
 
-    assert some.answers[0] == "Shall I start a return for 2 ceramic mug from order 83117?"
+    assert some.answers[0] == "Shall I start a return for 2 ceramic mugs from order 83117, as damaged on arrival?"
     assert "You don't have to send anything back, and you get $36 refunded." in some.answers[1]
     assert line(some) == ("damaged", [2])
 
-    assert corrected.answers[1] == corrected.answers[2] == "Shall I start a return for everything in order 83117?"
+    assert corrected.answers[1].endswith("order 83117, as unused?")
+    assert corrected.answers[2].endswith("order 83117, as damaged on arrival?")
     assert line(corrected) == ("damaged", [4])
+
+    assert all(answer.endswith("or is it the wrong item?") for answer in denied.answers[:2])
+    assert denied.of(tables.returns, order_id="83117") == []
 
     assert offered.answers[0].endswith(("Shall I start a return for you?", "Would you like me to start a return?"))
     assert line(offered) == ("wrong_item", [4])
@@ -207,16 +218,17 @@ async def test_sending_back(mind: Mind, tmp_path: Path) -> None:
 
 async def test_another_address_a_callback_and_days(mind: Mind, tmp_path: Path) -> None:
     asked = ["when exactly will order 83102 arrive", "which orders are still open", "any cancelled orders?"]
-    whole, at_once, partial, sent, called, calls, days = await asyncio.gather(
+    whole, at_once, partial, sent, called, missed, calls, days = await asyncio.gather(
         play(mind, tmp_path / "whole", ["change the address of my order", LANE, "yes, that's right"]),
         play(mind, tmp_path / "once", ["send the tent to 9 Elm Street, apartment 3, Austin, Texas, 78704", "yes"]),
         play(mind, tmp_path / "partial", ["change the delivery address of the tent", "14 Birch Lane", "14 Birch Lane"]),
         play(mind, tmp_path / "sent", ["send order 83102 to another address please"]),
-        play(mind, tmp_path / "called", ["can someone call me back tomorrow afternoon"]),
+        play(mind, tmp_path / "called", ["can someone call me back tomorrow afternoon", "yes please"]),
+        play(mind, tmp_path / "missed", ["nobody called me back this morning", "call me back in the evening", "no"]),
         play(
             mind,
             tmp_path / "calls",
-            ["I'd like a callback please", "tomorrow morning please", "I want to talk to a human"],
+            ["I'd like a callback please", "tomorrow morning please", "yes", "I want to talk to a human"],
         ),
         play(mind, tmp_path / "days", [*asked, "cancel the tent"]),
     )
@@ -234,11 +246,13 @@ async def test_another_address_a_callback_and_days(mind: Mind, tmp_path: Path) -
     assert place(partial) == place(sent)
     assert "can't be changed any more" in sent.answers[0]
 
-    assert "call you back in the afternoon" in called.answers[0]
+    assert called.answers[0] == "Shall I have a colleague call you back in the afternoon?"
+    assert "will call you back in the afternoon" in called.answers[1]
     taken = called.of(tables.callbacks, caller_id=DANA)
     assert [(row["preferred"], "tomorrow" in row["topic"]) for row in taken] == [("afternoon", True)]
     assert [row["preferred"] for row in calls.of(tables.callbacks, caller_id=DANA)] == ["morning"]
-    assert "colleague" in calls.answers[2]
+    assert "colleague" in calls.answers[3]
+    assert missed.of(tables.callbacks, caller_id=DANA) == []
 
     assert "between Wednesday, November 25 and Thursday, November 26, with UPS" in days.answers[0]
     assert "You have 2 orders that are still open: order 83240" in days.answers[1]

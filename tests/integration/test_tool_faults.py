@@ -33,6 +33,7 @@ UNSURE, OFFER = (
     "I'm sorry, I couldn't find out whether the callback was arranged.",
     "Would you like me to connect you with a colleague?",
 )
+QUESTION = "Shall I have a colleague call you back as soon as possible?"
 DONE = "We will call you back."
 
 
@@ -92,7 +93,9 @@ async def test_a_caller_hears_what_is_known_of_a_change_and_it_is_made_once(tmp_
         assert shop.faults is not None
         with ExitStack() as stack:
             vendors = stack.enter_context(
-                vendors_in_thread(lambda: scripted_engines((WISH,) * 2, ScriptedModel(_clerk), _quick_speech()))
+                vendors_in_thread(
+                    lambda: scripted_engines((WISH, "Yes, please.") * 2, ScriptedModel(_clerk), _quick_speech())
+                )
             )
             settings = {
                 **dict.fromkeys(("LLM_PROVIDER", "TTS_PROVIDER"), "openai"),
@@ -110,8 +113,10 @@ async def test_a_caller_hears_what_is_known_of_a_change_and_it_is_made_once(tmp_
             async with place_call(server) as caller:
                 await caller.wait_for_agent_to_finish()
                 shop.faults.set(Endpoint.CALLBACK_REQUEST, Fault.HANG_AFTER)
+                assert await _ask(caller, speech) == [QUESTION]
                 assert await _ask(caller, speech) == [UNSURE, OFFER]
                 shop.faults.set(Endpoint.CALLBACK_REQUEST, None)
+                assert await _ask(caller, speech) == [QUESTION]
                 assert await _ask(caller, speech) == [DONE]
                 await caller.hang_up()
             assert await asyncio.to_thread(server.metric, "voice_tool_failures_total") == 1
@@ -119,7 +124,7 @@ async def test_a_caller_hears_what_is_known_of_a_change_and_it_is_made_once(tmp_
         async with shop.database.read() as connection:
             query = select(func.count()).where(tables.callbacks.c.caller_id == CALLER)
             assert (await connection.execute(query)).scalar_one() == 1
-    assert tools_used(caller) == [("callback_request", "failed"), ("callback_request", "ok")]
+    assert [outcome for _, outcome in tools_used(caller)] == ["denied", "failed", "denied", "ok"]
     assert _longest_silence_s(caller) <= 2.0
 
 

@@ -13,16 +13,43 @@ from voice_agent.tools.orders import normalise_order_id
 from voice_agent.tools.shop_words import items_text, money_text
 
 _ASK_ALL = {
-    "en": "Shall I start a return for everything in order {order_id}?",
-    "es": "¿Inicio la devolución de todo el pedido {order_id}?",
-    "fr": "Dois-je lancer le retour de toute la commande {order_id} ?",
-    "ar": "هل أبدأ إرجاع كل محتويات الطلب {order_id}؟",
+    "en": "Shall I start a return for everything in order {order_id}, {condition}?",
+    "es": "¿Inicio la devolución de todo el pedido {order_id}, {condition}?",
+    "fr": "Dois-je lancer le retour de toute la commande {order_id}, {condition} ?",
+    "ar": "هل أبدأ إرجاع كل محتويات الطلب {order_id}، {condition}؟",
 }
 _ASK_SOME = {
-    "en": "Shall I start a return for {items} from order {order_id}?",
-    "es": "¿Inicio la devolución de {items} del pedido {order_id}?",
-    "fr": "Dois-je lancer le retour de {items} de la commande {order_id} ?",
-    "ar": "هل أبدأ إرجاع {items} من الطلب {order_id}؟",
+    "en": "Shall I start a return for {items} from order {order_id}, {condition}?",
+    "es": "¿Inicio la devolución de {items} del pedido {order_id}, {condition}?",
+    "fr": "Dois-je lancer le retour de {items} de la commande {order_id}, {condition} ?",
+    "ar": "هل أبدأ إرجاع {items} من الطلب {order_id}، {condition}؟",
+}
+# What the caller agrees to with the rest: the refund, and whether anything is sent back, hang on it.
+_CONDITION = {
+    "en": {
+        "unused": "as unused",
+        "used": "as used",
+        "damaged": "as damaged on arrival",
+        "wrong_item": "as not what was ordered",
+    },
+    "es": {
+        "unused": "como sin usar",
+        "used": "como usado",
+        "damaged": "como dañado al llegar",
+        "wrong_item": "como artículo equivocado",
+    },
+    "fr": {
+        "unused": "comme non utilisé",
+        "used": "comme utilisé",
+        "damaged": "comme endommagé à la livraison",
+        "wrong_item": "comme article erroné",
+    },
+    "ar": {
+        "unused": "على أنه غير مستعمل",
+        "used": "على أنه مستعمل",
+        "damaged": "على أنه وصل تالفًا",
+        "wrong_item": "على أنه منتج خاطئ",
+    },
 }
 
 
@@ -96,11 +123,13 @@ def return_tool(client: ShopClient) -> Tool:
 
 
 def _question(arguments: Mapping[str, Any], locale: str) -> str:
-    language = language_of(locale)
-    order_id = normalise_order_id(arguments["order_id"])
+    known = language_of(locale)
+    language = known if known in _CONDITION else "en"
+    order_id, condition = normalise_order_id(arguments["order_id"]), _CONDITION[language][arguments["condition"]]
     if items := arguments.get("items"):
-        return _ASK_SOME.get(language, _ASK_SOME["en"]).format(order_id=order_id, items=items_text(items, language))
-    return _ASK_ALL.get(language, _ASK_ALL["en"]).format(order_id=order_id)
+        named = items_text(items, language)
+        return _ASK_SOME[language].format(order_id=order_id, items=named, condition=condition)
+    return _ASK_ALL[language].format(order_id=order_id, condition=condition)
 
 
 def _summary(data: Mapping[str, Any]) -> str:

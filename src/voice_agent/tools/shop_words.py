@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from voice_agent.conversation.spoken_forms.english import MONTHS
+from voice_agent.conversation.spoken_forms.english_items import counted
 
 ORDERS_SUMMED_UP = 3  # more is not listened to
 _SIGNS = {"USD": "$", "GBP": "£", "EUR": "€"}
@@ -43,7 +44,10 @@ def money_text(amount: float, currency: str) -> str:
 
 
 def items_text(items: Iterable[Mapping[str, Any]], language: str = "en") -> str:
-    """ "1 ceramic mug and 3 wool socks"."""
+    """ "a ceramic mug and 3 pairs of wool socks". Names are the shop's, in English: other languages leave them as they are,
+    with a figure before them."""
+    if language == "en":
+        return joined([counted(item["name"], item["quantity"]) for item in items])
     return joined([f"{item['quantity']} {item['name']}" for item in items], language)
 
 

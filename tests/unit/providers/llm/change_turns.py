@@ -1,8 +1,9 @@
 """First turns about changing something, and near misses of them: what a caller says, and what it must come to.
 
 Outcomes are a tool, asked for at once or once the agent knows more (see ``test_change_turns.py``), or ``say:`` and a pattern
-over the answer. None of the turns is an example of the brain file. They were written before any of them was tried: 115 of
-132 came out right on first sight, before the examples were widened.
+over the answer. None of the turns is an example of the brain file. The first 132 were written before any of
+them was tried: 115 of them came out right on first sight, before the examples were widened. The others
+deny a change, or ask after one, in a change's own words.
 """
 
 from __future__ import annotations
@@ -45,6 +46,13 @@ CHANGE_TURNS: tuple[tuple[str, str], ...] = (
     ("my delivery was cancelled by the carrier, where is it", ORDERS),
     ("can I add a lamp to my order", "say:can't change|up to|before"),
     ("put one more sleeping bag into order 83240", "say:can't change"),
+    ("please do not cancel order 83240", "say:What"),
+    ("I never asked to cancel order 83240", ORDERS),
+    ("did you cancel my order 83240", ORDERS),
+    ("I don't want you to cancel the tent.", "say:What"),
+    ("You haven't cancelled my order, have you?", ORDERS),
+    ("has order 83240 been cancelled by mistake", ORDERS),
+    ("no need to cancel the tent", "say:What"),
     # sending back
     ("I want to send back order 83117.", RETURN),
     ("please start a return for those mugs", RETURN),
@@ -60,6 +68,7 @@ CHANGE_TURNS: tuple[tuple[str, str], ...] = (
     ("I'd like to send all of order 83117 back to you.", RETURN),
     ("the mugs from order 83117 need to go back", RETURN),
     ("create a return for me please", RETURN),
+    ("it was the wrong size so I want to return order 83117", RETURN),
     # offered, with the rules first
     ("I want to return something.", "offer"),
     ("i'd like to give something back", "offer"),
@@ -83,6 +92,10 @@ CHANGE_TURNS: tuple[tuple[str, str], ...] = (
     ("what if I return only part of an order", KNOWLEDGE),
     ("is order 83117 returned", ORDERS),
     ("who pays when i send it back", KNOWLEDGE),
+    ("I don't want to return order 83117", "say:What"),
+    ("have I already returned order 83117", ORDERS),
+    ("please don't start a return for the mugs", "say:What"),
+    ("did I send back order 83117", ORDERS),
     # another address
     ("Please change the delivery address of order 83240.", ADDRESS),
     ("can you send the tent to my office instead", ADDRESS),
@@ -121,6 +134,8 @@ CHANGE_TURNS: tuple[tuple[str, str], ...] = (
     ("I would like to request a callback.", CALLBACK),
     ("no time now, give me a call in the evening", CALLBACK),
     ("put me down for a callback please", CALLBACK),
+    ("I have to be called back this evening", CALLBACK),
+    ("I can't talk now please call me back in the evening", CALLBACK),
     # and what only sounds like it
     ("I want to speak with a human being.", HUMAN),
     ("let me talk to one of your colleagues now", HUMAN),
@@ -132,6 +147,14 @@ CHANGE_TURNS: tuple[tuple[str, str], ...] = (
     ("Somebody called me from your shop, was that you?", KNOWLEDGE),
     ("will I get a call when my repair is done", KNOWLEDGE),
     ("I don't want to be called, just tell me your opening hours.", KNOWLEDGE),
+    ("nobody called me back this morning", "say:can't see the calls"),
+    ("please don't call me back tomorrow morning", "say:What"),
+    ("I don't want a callback in the evening", "say:What"),
+    ("someone called me this afternoon, who was it", "say:can't see the calls"),
+    ("don't call me back", "say:What"),
+    ("You never called me back yesterday evening.", "say:can't see the calls"),
+    ("did one of your colleagues ring me this morning", "say:can't see the calls"),
+    ("no need to ring me back", "say:What"),
     # days, and orders by their state
     ("When exactly is order 83102 going to be here?", ESTIMATE),
     ("on what day will the tent come", ESTIMATE),

@@ -42,8 +42,9 @@ ASKING = {
     "cancel_order": "Shall I cancel order {order_id}?",
     "start_return": "Shall I start a return for everything in order {order_id}?",
     "update_address": "Shall I send order {order_id} to {street}?",
+    "callback_request": "Shall I have a colleague call you back, {preferred}?",
 }
-ALL_TOOL_NAMES = (*TOOL_NAMES, "list_orders", "delivery_estimate", "callback_request", *ASKING)
+ALL_TOOL_NAMES = (*TOOL_NAMES, "list_orders", "delivery_estimate", *ASKING)
 _MOST_ROUNDS = 4
 _NOBODY = ToolContext(CallId("call"), "+15550100", verified=False, locale="en-US")
 
@@ -109,7 +110,7 @@ class Shop:
     async def run(self, call: ToolCall, *, agreed: bool = False) -> ToolResult:
         arguments = json.loads(call.arguments)
         if call.name in ASKING and not agreed:
-            spoken = ASKING[call.name].format(**arguments)
+            spoken = ASKING[call.name].format(**{"preferred": "soon", **arguments})
             return ToolResult(call.call_id, call.name, ToolStatus.DENIED, {}, CONFIRMATION_REQUIRED, spoken)
         if call.name in self.broken:
             return ToolResult(

@@ -53,6 +53,8 @@ def test_the_shipped_file_knows_every_order_status() -> None:
         ("otherwise: human_wanted", "otherwise: humans", "there is no intent 'humans'"),
         ("otherwise: human_wanted", "otherwise: cancel_order", "there is no intent 'cancel_order' that needs no tool"),
         ("    otherwise: human_wanted\n", "", "tool and otherwise must stand together"),
+        ("      earlier_call: ", "      earlier_calls: ", "there is no intent 'earlier_calls'"),
+        ('      earlier_call: "', '      earlier_call: "(', "not a regular expression"),
         ("keeps_open: [none,", "keeps_open: [nothing,", "there is no intent 'nothing'"),
         (
             "condition: none, asked: ask_condition}",
@@ -63,6 +65,8 @@ def test_the_shipped_file_knows_every_order_status() -> None:
         ("order.status: processing}", "result.status: processing}", "there is no such fact here"),
         ('"which_{intent}"', '"what_{intent}"', "there is no template 'what_cancel_order'"),
         ('own_question: "^(', 'own_question: "^((', "not a regular expression"),
+        ('negation: "', 'negation: "(', "not a regular expression"),
+        ('      soon: "\\\\b(doesn', '      later: "\\\\b(doesn', "'later' is not one of the slot's values"),
     ],
 )
 def test_mistakes_are_told_with_file_line_and_reason(tmp_path: Path, before: str, after: str, message: str) -> None:

@@ -12,7 +12,7 @@ from voice_agent.models import Message, Role
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
 from voice_agent.providers.llm.builtin import BuiltinLanguageModel, load_brain
 from voice_agent.providers.llm.builtin.items import named_items
-from voice_agent.providers.llm.builtin.slots import read_slot
+from voice_agent.providers.llm.builtin.slots import SlotReader
 
 CANCEL_TENT = ("cancel_order", {"order_id": "83240"})
 
@@ -180,13 +180,61 @@ async def test_an_address_alone_is_a_turn_and_a_secret_is_none(talk: Conversatio
 
 async def test_a_callback(talk: Conversation) -> None:
     assert (await talk.say("I'd like a callback")).text.startswith("A colleague can call you back. When")
-    done = await talk.say("tomorrow in the evening")
-    assert "in the evening" in done.text
-    assert [(name, arguments["preferred"]) for name, arguments in done.calls] == [("callback_request", "evening")]
-    assert done.calls[0][1]["topic"] == "I'd like a callback / tomorrow in the evening"
+    asked = await talk.say("tomorrow in the evening")
+    assert asked.text == "Shall I have a colleague call you back, evening?"
+    assert talk.shop.changes == []
+    done = await talk.say("yes please")
+    assert done.text.startswith("A colleague will call you back in the evening")
+    wanted = {"topic": "I'd like a callback / tomorrow in the evening", "preferred": "evening"}
+    assert talk.shop.changes == [("callback_request", wanted)]
     again = await talk.say("another callback please")
     assert again.calls == []
-    assert "as soon as possible" in (await talk.say("Dana Reyes")).text
+    assert (await talk.say("Dana Reyes")).text == "Shall I have a colleague call you back, soon?"
+
+
+@pytest.mark.parametrize("words", ["no", "no thanks", "never mind", "don't call me back", "you got that wrong"])
+async def test_without_a_yes_nobody_calls_back(talk: Conversation, words: str) -> None:
+    assert (await talk.say("please call me back in the evening")).tools == ["callback_request"]
+    assert (await talk.say(words)).text.startswith("All right, nobody will call you back.")
+    assert talk.shop.changes == []
+
+
+async def test_a_callback_can_be_asked_for_at_another_time(talk: Conversation) -> None:
+    await talk.say("please call me back in the evening")
+    assert (await talk.say("what did you say")).text.endswith("call you back, evening?")
+    assert (await talk.say("no, in the morning please")).text.endswith("call you back, morning?")
+    await talk.say("yes")
+    assert [arguments["preferred"] for _, arguments in talk.shop.changes] == ["morning"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ("I'd like a callback", "don't call me back"),
+        ("cancel my order", "don't cancel order 83240"),
+        ("please start a return for the mugs", "I don't want to return order 83117"),
+    ],
+)
+async def test_what_is_asked_for_a_change_ends_when_it_is_not_wanted(
+    talk: Conversation, request_: str, words: str
+) -> None:
+    await talk.say(request_)
+    turn = await talk.say(words)
+    assert (turn.calls, turn.text) == ([], "All right. What would you like instead?")
+
+
+async def test_not_wanting_a_change_is_no_goodbye(talk: Conversation) -> None:
+    assert (await talk.say("thank you very much")).text.endswith(
+        ("anything else I can help you with?", "anything else?")
+    )
+    assert "end_call" not in (await talk.say("please don't cancel my order")).tools
+
+
+async def test_of_two_things_the_wanted_one_is_done(talk: Conversation) -> None:
+    assert (await talk.say("don't cancel the tent, cancel the jacket")).calls[-1] == (
+        "cancel_order",
+        {"order_id": "83102"},
+    )
 
 
 async def test_days_are_told_from_the_estimate_and_orders_by_their_state(talk: Conversation) -> None:
@@ -274,8 +322,14 @@ REFUSALS: tuple[tuple[tuple[str, ...], str, str, Mapping[str, Any], str], ...] =
     (("send order 83240 to [ADDRESS]", "yes"), "update_address", "too_late", {}, "has been sent already"),
     (("send order 83240 to [ADDRESS]", "yes"), "update_address", "already_cancelled", {}, "nothing will be sent"),
     (("send order 83240 to [ADDRESS]", "yes"), "update_address", "other_country", {}, "to another country"),
-    (("I'd like a callback in the evening",), "callback_request", "no_number", {}, "can't see a number"),
-    (("I'd like a callback in the evening",), "callback_request", "too_many_callbacks", {}, "on their way to you"),
+    (("I'd like a callback in the evening", "yes"), "callback_request", "no_number", {}, "can't see a number"),
+    (
+        ("I'd like a callback in the evening", "yes"),
+        "callback_request",
+        "too_many_callbacks",
+        {},
+        "on their way to you",
+    ),
     (("where is order 83240", "when will it come"), "delivery_estimate", "not_found", {}, "can't find order 83240"),
 )
 
@@ -301,7 +355,8 @@ async def test_every_reason_is_said_in_plain_words(
 
 async def test_a_failure_is_said_and_a_colleague_offered(model: BuiltinLanguageModel, embedder: MiniLmEmbedder) -> None:
     talk = Conversation(model, Shop(embedder, broken=frozenset({"callback_request"})), tools=ALL_TOOL_NAMES)
-    failed = await talk.say("please arrange a callback for the afternoon")
+    await talk.say("please arrange a callback for the afternoon")
+    failed = await talk.say("yes")
     assert failed.text.startswith("I can't reach that system.")
     assert (await talk.say("yes")).tools == ["transfer_to_human"]
 
@@ -343,10 +398,75 @@ async def test_without_the_tools_it_is_as_before(
         ("I didn't order that", "wrong_item"),
         ("it's the wrong size", None),
         ("a present from my aunt", None),
+        ("they're not damaged, I just don't like them", None),
+        ("they are not damaged i just don't like them", None),
+        ("it isn't broken", None),
+        ("it’s not broken, scratched or anything", None),
+        ("I don't think it's damaged", None),
+        ("it arrived without a scratch", None),
+        ("no damage at all", None),
+        ("it doesn't work for me", None),
+        ("it isn't the wrong item", None),
+        ("not new any more", None),
+        ("I'm not used to mugs like that", None),
+        ("the lid does not open", None),
+        ("nothing is broken, I never used them", "unused"),
+        ("it isn't used", "unused"),
+        ("they haven't been worn", "unused"),
+        ("not the wrong item, it's broken", "damaged"),
+        ("I never used it, it came broken", "damaged"),
+        ("it's not unused but it's damaged", "damaged"),
+        ("it's damaged, isn't it", "damaged"),
+        ("no they came broken", "damaged"),
+        ("not damaged, but I've worn them", "used"),
     ],
 )
 def test_how_the_things_are(words: str, condition: str | None) -> None:
-    assert read_slot(load_brain().slots["condition"], words) == condition
+    assert detail("condition", words) == condition
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "value"),
+    [
+        ("state", "which orders have not been cancelled", None),
+        ("state", "which orders haven't arrived", "open"),
+        ("state", "which ones weren't sent back", None),
+        ("preferred", "in the evening please, not in the morning", "evening"),
+        ("preferred", "I can't in the morning, afternoon is better", "afternoon"),
+        ("preferred", "not in the morning", None),
+        ("preferred", "I don't mind", "soon"),
+    ],
+)
+def test_what_is_denied_is_not_taken_for_said(name: str, words: str, value: str | None) -> None:
+    assert detail(name, words) == value
+
+
+def detail(name: str, words: str) -> Any:
+    brain = load_brain()
+    return SlotReader(brain.slots, brain.negation).value(name, words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "they're not damaged, I just don't like them",
+        "it isn't broken",
+        "it isn't the wrong item",
+        "not new any more",
+    ],
+)
+async def test_a_condition_that_is_only_denied_is_asked_for_again(talk: Conversation, words: str) -> None:
+    await talk.say("please start a return for the mugs")
+    turn = await talk.say(words)
+    assert turn.text.endswith("or is it the wrong item?")
+    assert "start_return" not in turn.tools
+
+
+async def test_what_a_later_turn_denies_no_longer_counts(talk: Conversation) -> None:
+    assert (await talk.say("start a return for the mugs, they came broken")).tools[-1] == "start_return"
+    assert (await talk.say("no, they're not broken")).text.endswith("or is it the wrong item?")
+    told = await talk.say("they are unused")
+    assert told.calls[-1] == ("start_return", {"order_id": "83117", "condition": "unused"})
 
 
 @pytest.mark.parametrize(

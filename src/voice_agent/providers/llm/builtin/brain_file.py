@@ -71,6 +71,12 @@ class IntentEntry(Entry):
     questions: Names = ()
     offered: Names = ()
     states: Names = ()
+    unless: Mapping[Text, Text] = Field(default_factory=dict)
+
+    def meant_by(self, text: str) -> str:
+        """The intent as which a turn of this one counts by its words; "" where it is this one."""
+        lowered = text.lower().replace("’", "'")
+        return next((name for name, pattern in self.unless.items() if re.search(pattern, lowered)), "")
 
     @property
     def about_orders(self) -> bool:
@@ -83,6 +89,7 @@ class SlotEntry(Entry):
 
     question: str = ""
     values: Mapping[Text, Text] = Field(default_factory=dict)
+    as_said: Mapping[Text, Text] = Field(default_factory=dict)
     reads: Literal["", "address"] = ""
 
 
@@ -119,6 +126,7 @@ class BrainFile(Entry):
     asks_again: Names
     points_back: Text
     own_question: Text
+    negation: Text
     references: tuple[ReferenceEntry, ...]
     follow_up: Text
     follow_up_joint: Text
@@ -169,11 +177,18 @@ class BrainFile(Entry):
             (("follow_up_joint",), self.follow_up_joint),
             (("points_back",), self.points_back),
             (("own_question",), self.own_question),
+            (("negation",), self.negation),
         ]
         patterns += [
-            (("slots", name, "values", value), pattern)
+            (("slots", name, key, value), pattern)
             for name, slot in self.slots.items()
-            for value, pattern in slot.values.items()
+            for key, by_value in (("values", slot.values), ("as_said", slot.as_said))
+            for value, pattern in by_value.items()
+        ]
+        patterns += [
+            (("intents", name, "unless", other), pattern)
+            for name, intent in self.intents.items()
+            for other, pattern in intent.unless.items()
         ]
         patterns += [(("references", n, "pattern"), entry.pattern) for n, entry in enumerate(self.references)]
         for place, pattern in patterns:
@@ -219,10 +234,13 @@ class BrainFile(Entry):
                 yield ("intents", name), "tool and otherwise must stand together"
             if intent.otherwise and (intent.otherwise not in self.intents or self.intents[intent.otherwise].tool):
                 yield ("intents", name, "otherwise"), f"there is no intent {intent.otherwise!r} that needs no tool"
+            for other in intent.unless:
+                if other not in self.intents:
+                    yield ("intents", name, "unless", other), f"there is no intent {other!r}"
             for index, example in enumerate(intent.examples):
-                other = owners.setdefault(example.lower(), name)
-                if other != name:
-                    yield ("intents", name, "examples", index), f"{example!r} is an example of {other!r} already"
+                owner = owners.setdefault(example.lower(), name)
+                if owner != name:
+                    yield ("intents", name, "examples", index), f"{example!r} is an example of {owner!r} already"
 
     def _slot_problems(self) -> Iterator[tuple[Place, str]]:
         for name, slot in self.slots.items():
@@ -230,6 +248,9 @@ class BrainFile(Entry):
                 yield ("slots", name), f"{name!r} is a fact already: choose another name"
             if bool(slot.values) == bool(slot.reads):
                 yield ("slots", name), "a slot needs values or reads, and not both"
+            for value in slot.as_said:
+                if value not in slot.values:
+                    yield ("slots", name, "as_said", value), f"{value!r} is not one of the slot's values"
             if slot.question and slot.question not in self.questions:
                 yield ("slots", name, "question"), f"there is no question {slot.question!r}"
         for key, names in (("keeps_open", self.keeps_open), ("asks_again", self.asks_again)):

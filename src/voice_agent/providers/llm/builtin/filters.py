@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from voice_agent.conversation.spoken_forms.english_items import counted
 from voice_agent.providers.llm.builtin.templates import Filter, join
 
 
@@ -75,7 +75,7 @@ def item_names(items: Any) -> list[tuple[str, int]]:
 
 
 def say_items(items: Any) -> str:
-    return join([_counted(name, quantity) for name, quantity in item_names(items)])
+    return join([counted(name, quantity) for name, quantity in item_names(items)])
 
 
 def say_short_items(items: Any) -> str:
@@ -83,23 +83,5 @@ def say_short_items(items: Any) -> str:
     names = item_names(items)
     if not names:
         return ""
-    first = _counted(*names[0])
+    first = counted(*names[0])
     return first if len(names) == 1 else f"{first} and more"
-
-
-def _counted(name: str, quantity: int) -> str:
-    """ "a ceramic mug", "4 ceramic mugs"; names that are plural already stay as they are."""
-    plural = name.endswith("s") and not name.endswith("ss")
-    if quantity == 1:
-        if plural:
-            return f"a pair of {name}" if _PAIRS.search(name) else name
-        return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-    if plural:
-        return f"{quantity} pairs of {name}" if _PAIRS.search(name) else f"{quantity} {name}"
-    ending = "es" if re.search(r"(?:s|x|z|ch|sh)$", name) else "s"
-    return f"{quantity} {name}{ending}"
-
-
-_PAIRS = re.compile(
-    r"\b(?:socks|boots|shoes|gloves|pants|trousers|mittens|sandals|slippers|gaiters|poles)$", re.IGNORECASE
-)

@@ -17,10 +17,12 @@ NO_INTENT = "none"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing a turn asks; ``text`` are the caller's words for it."""
+    """One thing a turn asks; ``text`` are the caller's words for it. ``plain``: they say by themselves what is meant, and
+    nothing said before can make it something else."""
 
     intent: str
     text: str
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class IntentReader:
     async def intent_of(self, text: str) -> str:
         """The intent of a text taken as a whole."""
         best = (await self._matcher.match(_typical(text)))[0]
-        return best.label if best.accepted else NO_INTENT
+        return self._turned(Task(best.label, text)) or best.label if best.accepted else NO_INTENT
 
     async def read(self, text: str) -> Reading:
         segments = split_turn(text)
@@ -69,13 +71,24 @@ class IntentReader:
         first_of_topic.pop("", None)
         if len(first_of_topic) > 1:
             chosen = sorted(first_of_topic.values(), key=lambda part: segments.index(part[1]))[:2]
-            return Reading(tuple(Task(match.label, segment.text) for match, segment in chosen), prefaces)
+            return Reading(self._meant([Task(match.label, segment.text) for match, segment in chosen]), prefaces)
         if whole.accepted and not self._entry(whole).social:
-            return Reading((Task(whole.label, text),), prefaces)
+            instead = [Task(match.label, segment.text) for match, segment in tasks]
+            return Reading(self._meant([Task(whole.label, text)], instead), prefaces)
         if tasks:
             match, segment = max(tasks, key=lambda part: part[0].score)
-            return Reading((Task(match.label, segment.text),), prefaces)
+            return Reading(self._meant([Task(match.label, segment.text)]), prefaces)
         return Reading((Task(self._social(whole, parts), text),))
+
+    def _meant(self, tasks: Sequence[Task], instead: Sequence[Task] = ()) -> tuple[Task, ...]:
+        """The tasks as the words mean them (``unless``). What a caller does not want gives way to what else they ask, in
+        another of the tasks or of those ``instead``: "don't cancel the tent, cancel the jacket"."""
+        wanted = [task for task in tasks if not self._turned(task)]
+        wanted = wanted or [task for task in instead if not self._turned(task)][:1]
+        return tuple(wanted) or tuple(Task(self._turned(task), task.text, plain=True) for task in tasks[:1])
+
+    def _turned(self, task: Task) -> str:
+        return self._brain.intents[task.intent].meant_by(task.text)
 
     def _social(self, whole: Match, parts: Sequence[tuple[Match, Segment]]) -> str:
         if whole.accepted:

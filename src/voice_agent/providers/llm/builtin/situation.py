@@ -17,7 +17,7 @@ from voice_agent.providers.llm.builtin.intents import NO_INTENT, IntentReader, R
 from voice_agent.providers.llm.builtin.items import named_items
 from voice_agent.providers.llm.builtin.orders import ALL_ORDERS_TOOL, OrderBook, Pick
 from voice_agent.providers.llm.builtin.passages import extract_answer, split_sentences
-from voice_agent.providers.llm.builtin.slots import read_slots
+from voice_agent.providers.llm.builtin.slots import SlotReader
 from voice_agent.providers.llm.builtin.templates import Phrasebook
 from voice_agent.providers.llm.builtin.thread import Thread, ThreadReader
 from voice_agent.providers.understanding.matcher import TextEmbedder
@@ -55,7 +55,8 @@ class SituationReader:
         self._phrases = phrases
         self._intents = intents
         self._embedder = embedder
-        self._threads = ThreadReader(brain, phrases)
+        self._slots = SlotReader(brain.slots, brain.negation)
+        self._threads = ThreadReader(brain, phrases, self._slots)
 
     async def read(self, dialogue: Dialogue, reading: Reading, request: LlmRequest) -> list[Situation]:
         """The situation of every task of the turn; of one alone where the turn goes on with what is in hand."""
@@ -105,6 +106,8 @@ class SituationReader:
 
     async def _completed(self, dialogue: Dialogue, task: Task, book: OrderBook, request: LlmRequest) -> Task:
         """The task with its intent as it is meant at this point of the dialogue."""
+        if task.plain:
+            return task
         pick = book.pick(task.text, self._brain.references)
         said = self._yes_or_no(task, pick, request)
         return Task(said or await self._carried(dialogue, task, pick, self._asked(dialogue, request)), task.text)
@@ -128,7 +131,7 @@ class SituationReader:
         last_text = self._without_repeat(last.text) if last else ""
         earlier = self._question_before(dialogue, task)
         words = (dialogue.text, *thread.turns)
-        slots = read_slots(self._brain.slots, words)
+        slots = self._slots.read(words)
         facts = {
             "intent": intent,
             "asked": asked,

@@ -15,23 +15,45 @@ _MASKED_ADDRESS = re.compile(r"\[ADDRESS(?: \d+)?\]")
 _ADDRESS_PARTS = ("street", "extra", "city", "region", "postal_code")
 
 
-def read_slots(slots: Mapping[str, SlotEntry], turns: Sequence[str]) -> dict[str, Any]:
-    """What ``turns`` (newest first) tell: a value's name, or the parts of an address. What was not said is not there."""
-    found: dict[str, Any] = {}
-    for name, slot in slots.items():
-        values = (read_slot(slot, text) for text in turns)
-        value = next((value for value in values if value), None)
-        if value:
-            found[name] = value
-    return found
+class SlotReader:
+    """Reads ``slots``. ``negation`` is a pattern for the parts of a lower-case turn that say what is not so."""
+
+    def __init__(self, slots: Mapping[str, SlotEntry], negation: str) -> None:
+        self._slots = slots
+        self._negation = re.compile(negation)
+
+    def read(self, turns: Sequence[str]) -> dict[str, Any]:
+        """What ``turns`` (newest first) tell: a value's name, or the parts of an address. What was not said is not there,
+        nor what a later turn denies ("it's not broken") without telling anything else."""
+        found: dict[str, Any] = {}
+        for name in self._slots:
+            value = next((self.value(name, text) for text in turns if self.speaks_of(name, text)), None)
+            if value:
+                found[name] = value
+        return found
+
+    def value(self, name: str, text: str) -> Any:
+        """What one turn tells for a slot; ``None`` where it tells nothing."""
+        slot = self._slots[name]
+        if slot.reads == "address":
+            return _address(text)
+        said = _lowered(text)
+        told = self._negation.sub(" ", said)
+        for value in {**slot.values, **slot.as_said}:
+            plain, as_said = slot.values.get(value), slot.as_said.get(value)
+            if (plain and re.search(plain, told)) or (as_said and re.search(as_said, said)):
+                return value
+        return None
+
+    def speaks_of(self, name: str, text: str) -> bool:
+        """Whether a turn tells a slot, or denies one of its values."""
+        said = _lowered(text)
+        denied = any(re.search(pattern, said) for pattern in self._slots[name].values.values())
+        return denied or bool(self.value(name, text))
 
 
-def read_slot(slot: SlotEntry, text: str) -> Any:
-    """What one turn tells; ``None`` where it tells nothing."""
-    if slot.reads == "address":
-        return _address(text)
-    lowered = text.lower().replace("’", "'")
-    return next((value for value, pattern in slot.values.items() if re.search(pattern, lowered)), None)
+def _lowered(text: str) -> str:
+    return text.lower().replace("’", "'")
 
 
 def _address(text: str) -> dict[str, str] | None:

@@ -17,7 +17,7 @@ from voice_agent.models import CONFIRMATION_REQUIRED, Role
 from voice_agent.providers.llm.builtin.brain_file import BrainFile, IntentEntry, SlotEntry
 from voice_agent.providers.llm.builtin.dialogue import Dialogue, is_spoken_turn
 from voice_agent.providers.llm.builtin.intents import NO_INTENT, Task
-from voice_agent.providers.llm.builtin.slots import read_slot
+from voice_agent.providers.llm.builtin.slots import SlotReader
 from voice_agent.providers.llm.builtin.templates import Phrasebook
 
 _FEW_WORDS = 3  # "my tent please" says which order is meant, whatever it resembles
@@ -37,9 +37,10 @@ class Thread:
 class ThreadReader:
     """Shared by the process."""
 
-    def __init__(self, brain: BrainFile, phrases: Phrasebook) -> None:
+    def __init__(self, brain: BrainFile, phrases: Phrasebook, slots: SlotReader) -> None:
         self._brain = brain
         self._phrases = phrases
+        self._slots = slots
         self._asked_for = {question: name for name, entry in brain.intents.items() for question in entry.questions}
         self._offered = {question: name for name, entry in brain.intents.items() for question in entry.offered}
         self._needing = {entry.tool: name for name, entry in brain.intents.items() if entry.tool}
@@ -91,6 +92,9 @@ class ThreadReader:
         """Whether ``text``, by itself of ``intent``, goes on with what is in hand. ``points``: it says which order."""
         if not thread.intent or intent == thread.intent:
             return bool(thread.intent)
+        in_hand = self._brain.intents.get(thread.intent)
+        if in_hand is not None and in_hand.meant_by(text):
+            return False
         said = yes_or_no(text)
         if thread.how == "offered" and said is not None and len(text.split()) <= _SAYS_MORE_WORDS:
             return said
@@ -107,11 +111,13 @@ class ThreadReader:
 
     def consumed(self, thread: Thread, text: str) -> bool:
         """Whether ``text`` is an address and the like, whose numbers are no order's."""
-        return any(slot.reads and read_slot(slot, text) for slot in self._slots(thread).values())
+        return any(slot.reads and self._slots.value(name, text) for name, slot in self._wanted(thread).items())
 
     def answers(self, thread: Thread, text: str, *, social: bool = False) -> bool:
-        """Whether ``text`` tells a detail that is wanted. ``social``: it is of an intent that holds no address."""
-        return any(read_slot(slot, text) and not (slot.reads and social) for slot in self._slots(thread).values())
+        """Whether ``text`` tells a detail that is wanted, or what it is not. ``social``: it is of an intent that holds no
+        address."""
+        wanted = self._wanted(thread)
+        return any(self._slots.speaks_of(name, text) and not (slot.reads and social) for name, slot in wanted.items())
 
     def without_details(self, tasks: Sequence[Task]) -> list[Task]:
         """The tasks of a turn without those that only tell a detail of another one: "return the mugs, they came broken"."""
@@ -125,10 +131,10 @@ class ThreadReader:
     def _asks(self, text: str) -> bool:
         return re.search(self._brain.own_question, text.lower()) is not None
 
-    def _slots(self, thread: Thread) -> Mapping[str, SlotEntry]:
+    def _wanted(self, thread: Thread) -> Mapping[str, SlotEntry]:
         entry = self._brain.intents.get(thread.intent)
-        wanted: Sequence[str] = entry.questions if entry is not None else ()
-        return {name: slot for name, slot in self._brain.slots.items() if slot.question in wanted}
+        asked: Sequence[str] = entry.questions if entry is not None else ()
+        return {name: slot for name, slot in self._brain.slots.items() if slot.question in asked}
 
     def _in_hand(self, dialogue: Dialogue) -> tuple[str, Literal["", "asked", "offered", "proposed"], str]:
         proposed = self._needing.get(self.proposed(dialogue), "")
