@@ -27,6 +27,8 @@ export OMP_NUM_THREADS := 1
 RUN_STAMP := .venv/.ready-to-run
 DEV_STAMP := .venv/.ready-to-test
 BIN := .venv/bin
+# Tests in real time that leave a core to spare: two of them at once.
+PAIRED := $(foreach name,agents call_ends console door_robustness,tests/integration/test_$(name).py)
 
 .PHONY: help run test lint style types imports bench clean
 
@@ -41,9 +43,11 @@ test: $(DEV_STAMP) ## set up what tests need, then run them all (ARGS="-k name")
 ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
-	@# Real-time audio needs the machine for itself; all else shares it.
+	@# Measured calls need the machine for themselves; all else shares it.
 	@$(BIN)/pytest tests --ignore=tests/integration -n 2 --dist loadfile; quick=$$?; \
-	$(BIN)/pytest tests/integration; live=$$?; [ $$quick -eq 0 ] && [ $$live -eq 0 ]
+	$(BIN)/pytest $(PAIRED) -n 2 --dist loadfile; paired=$$?; \
+	$(BIN)/pytest tests/integration $(PAIRED:%=--ignore=%); alone=$$?; \
+	[ $$quick -eq 0 ] && [ $$paired -eq 0 ] && [ $$alone -eq 0 ]
 endif
 
 lint: style types imports ## style, types and import contracts

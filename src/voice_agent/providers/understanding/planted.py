@@ -20,7 +20,7 @@ from typing import Any
 from voice_agent.conversation.locales import LANGUAGES
 from voice_agent.models import Meaning
 from voice_agent.providers.understanding.rules import Rule, plain_words
-from voice_agent.providers.understanding.semantic import load_policy
+from voice_agent.providers.understanding.semantic import shipped_rules
 
 _PIECE = re.compile(r"[^\n.!?;؟؛]+[.!?;؟؛]*")
 _MOST_CHARACTERS = 200_000  # of one result or document; more is no answer, and is flagged for that
@@ -126,5 +126,5 @@ def _visible(text: str) -> str:
 @cache
 def _rules() -> tuple[Rule, ...]:
     """Raises ``ConfigError`` if a shipped file is damaged."""
-    files = [load_policy(name) for name in ("planted", *LANGUAGES)]
-    return tuple(rule for file in files for rule in file.rule_set().meaning if rule.meaning is Meaning.INJECTION)
+    rule_sets = [shipped_rules(name) for name in ("planted", *LANGUAGES)]
+    return tuple(rule for rules in rule_sets for rule in rules.meaning if rule.meaning is Meaning.INJECTION)

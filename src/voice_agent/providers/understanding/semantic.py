@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from voice_agent.conversation.locales import LANGUAGES, language_of
@@ -55,16 +56,18 @@ class SemanticUnderstanding:
         self, embedder: TextEmbedder, *, policy_files: Sequence[Path] = (), cache_dir: Path | None = None
     ) -> None:
         files = {language: load_policy(language) for language in LANGUAGES}
+        rule_sets = {language: shipped_rules(language) for language in LANGUAGES}
         for path in policy_files:
             own = load_data_file(PolicyFile, path, "")
             files[own.locale] = own
-        common = files[_COMMON].rule_set()
+            rule_sets[own.locale] = own.rule_set()
+        common = rule_sets[_COMMON]
         self._languages: dict[str, _Language] = {}
         for language, policy in files.items():
             labels = policy.labels()
             matcher = SemanticMatcher(embedder, labels, margin=policy.margin, cache_dir=cache_dir) if labels else None
             thresholds = {Meaning(label.name): label.threshold for label in labels}
-            rules = common if language == _COMMON else policy.rule_set() + common
+            rules = common if language == _COMMON else rule_sets[language] + common
             self._languages[language] = _Language(rules, matcher, thresholds, policy.threshold_beside_rules)
 
     async def warm_up(self) -> None:
@@ -99,9 +102,16 @@ class SemanticUnderstanding:
         return (MeaningScore(Meaning.NONE, none.score, accepted=True, example=none.example, margin=none.margin), *near)
 
 
+@cache
 def load_policy(language: str) -> PolicyFile:
-    """The shipped policy file of a language."""
+    """The shipped policy file of a language. Raises ``ConfigError`` if it is damaged."""
     return load_data_file(PolicyFile, None, f"policy.{language}.yaml")
+
+
+@cache
+def shipped_rules(language: str) -> RuleSet:
+    """The rules of ``load_policy``; compiled once, because that is a good part of a start."""
+    return load_policy(language).rule_set()
 
 
 def _beside_rules(score: MeaningScore, threshold: float) -> MeaningScore:

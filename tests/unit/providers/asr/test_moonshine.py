@@ -62,7 +62,7 @@ def test_level_does_not_matter(model: Moonshine, beckett: NDArray[np.int16]) -> 
 
 
 def test_a_draft_gives_the_same_text(model: Moonshine, beckett: NDArray[np.int16]) -> None:
-    pcm = beckett[: 5 * RATE_HZ].tobytes()
+    pcm = beckett[: int(4.6 * RATE_HZ)].tobytes()  # ends in a pause: half a word may be spelt in two ways equally well
     (fresh,) = model.transcribe(pcm, (), Stop())
     (early,) = model.transcribe(pcm[: len(pcm) // 2], (), Stop())
     for draft in (early.tokens, fresh.tokens, (*fresh.tokens, 5, 6, 7), (300, 301), fresh.tokens * 40):
