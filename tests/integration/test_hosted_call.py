@@ -1,7 +1,7 @@
 """One whole call by voice with hosted recognition, language model and synthesis, and what it left behind.
 
 The vendors are stand-ins that speak Deepgram's and OpenAI's protocols, with local models behind: they really hear, think and
-speak. The order number, the PIN and the wish for a person are recordings of a human reader (Debian's asterisk prompts; the
+speak. The order number and the wish for a person are recordings of a human reader (Debian's asterisk prompts; the
 numbers are joined from single digits). The two questions are synthetic: no recording has their words.
 """
 
