@@ -27,8 +27,8 @@ export OMP_NUM_THREADS := 1
 RUN_STAMP := .venv/.ready-to-run
 DEV_STAMP := .venv/.ready-to-test
 BIN := .venv/bin
-# Tests in real time that leave a core to spare: two of them at once.
-PAIRED := $(foreach name,agents call_ends console door_robustness,tests/integration/test_$(name).py)
+# Tests with servers of their own that leave a core to spare: two of them at once.
+PAIRED := $(foreach name,agents call_ends console demo_backend demo_shop dev_vendors door_robustness evil_model secrets_suite,tests/integration/test_$(name).py)
 
 .PHONY: help run test lint style types imports bench clean
 
