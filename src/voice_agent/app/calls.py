@@ -48,7 +48,7 @@ class CallOpener:
         self._event_files = event_files
 
     def locale_of(self, agent: AgentProfile, requested: str) -> LocaleProfile:
-        return agent.locale(requested or agent.default_locale or self._default_locale)
+        return agent.locale(agent.locale_tag(requested, self._default_locale))
 
     def __call__(
         self,
@@ -74,7 +74,7 @@ class CallOpener:
             door,
             call_id=call_id,
             caller_id=caller_id,
-            locale=locale or agent.default_locale or self._default_locale,
+            locale=agent.locale_tag(locale, self._default_locale),
             agent=agent,
             sinks=sinks,
         )

@@ -73,7 +73,7 @@ async def open_platform(
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         agents = await asyncio.to_thread(agents_of, settings, lenient=lenient)
-        usual = agents.default.locale(agents.default.default_locale or settings.asr.language)
+        usual = agents.default.locale(agents.default.locale_tag("", settings.asr.language))
         database = await stack.enter_async_context(open_database(settings.store, state_dir))
         knowledge = None
         if services is None:

@@ -50,7 +50,6 @@ from voice_agent.tools.verify_pin import GuardedPinVerifier, verify_pin_tool
 log = structlog.get_logger(__name__)
 
 _SHOP = "the shop"  # as the log names its connection
-_TOTP = "totp"  # the SECOND_FACTOR that is built in
 
 
 async def local_services(
@@ -85,7 +84,7 @@ async def local_services(
         group.create_task(asyncio.to_thread(mark_data, ""))  # reads the rules
         group.create_task(_warm_meaning(embedder, understanding, chains.language_model))
         group.create_task(context.warmth.warm())
-        if settings.identity.second_factor == _TOTP:
+        if settings.identity.uses_totp:
             group.create_task(asyncio.to_thread(warm_sealing))
         if settings.shop.api_url:
             group.create_task(asyncio.to_thread(load_http))
@@ -169,7 +168,7 @@ def second_factor(settings: Settings, database: Database, clock: Clock) -> Guard
     if not identity.second_factor:
         return None
     factor: SecondFactor
-    if identity.second_factor == _TOTP:
+    if identity.uses_totp:
         factor = TotpFactor(TotpSecrets(database, identity), clock)
     else:
         factor = load_second_factor(identity.second_factor)

@@ -8,7 +8,8 @@ from voice_agent.conversation.barge_in import BargeInSettings, FloorRules
 from voice_agent.conversation.endpointing import EndpointingSettings
 from voice_agent.conversation.machine import MachineSettings, SpeculationSettings
 from voice_agent.gateway.overload import OverloadSettings
-from voice_agent.tools import totp
+from voice_agent.tools.second_factor import load_second_factor
+from voice_agent.tools.totp import TotpFactor
 
 
 def call_settings(settings: Settings) -> CallSettings:
@@ -86,6 +87,11 @@ def machine_settings(turn: TurnSettings, pin_digits: int) -> MachineSettings:
 
 
 def secret_lengths(settings: Settings) -> frozenset[int]:
-    """How many digits a PIN, and a code of the built-in second factor, have."""
-    code = {totp.DIGITS} if settings.identity.second_factor == "totp" else set()
-    return frozenset({settings.identity.pin_digits, *code})
+    """How many digits a PIN, and a code of the second factor, may have. Raises ``ConfigError`` for an unknown one."""
+    identity = settings.identity
+    codes: frozenset[int] = frozenset()
+    if identity.uses_totp:
+        codes = TotpFactor.code_lengths
+    elif identity.second_factor:
+        codes = load_second_factor(identity.second_factor).code_lengths
+    return codes | {identity.pin_digits}

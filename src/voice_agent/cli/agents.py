@@ -78,7 +78,7 @@ def show(
     agent = next((known for known in book.all() if known.name == name), None) if name else book.default
     if agent is None:
         raise ConfigError(f"there is no agent {name!r}; known: {', '.join(known.name for known in book.all())}.")
-    row = agent.locale(locale or agent.default_locale or load_settings().asr.language)
+    row = agent.locale(agent.locale_tag(locale, load_settings().asr.language))
     table = Table(show_header=False, title=f"{agent.name}, {row.tag}", title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")

@@ -153,7 +153,7 @@ async def _second_factor(settings: Settings) -> str:
     from voice_agent.tools.second_factor import load_second_factor
 
     others = "handed over" if settings.identity.second_factor_required else "verified by their PIN"
-    if name != "totp":
+    if not settings.identity.uses_totp:
         lengths = sorted(load_second_factor(name).code_lengths)
         return f"{name}: loaded, codes of {' or '.join(map(str, lengths))} digits; callers without one are {others}"
     async with open_database(settings.store, settings.server.state_dir) as database:

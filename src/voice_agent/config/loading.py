@@ -141,7 +141,7 @@ def _check_accounts(settings: Settings) -> None:
 
 def _check_second_factor(identity: IdentitySettings) -> None:
     key = identity.identity_key.get_secret_value()
-    if identity.second_factor == "totp" and not key:
+    if identity.uses_totp and not key:
         raise ConfigError(
             "SECOND_FACTOR=totp needs IDENTITY_KEY, which seals the secrets in the database: set it to what "
             "'openssl rand -base64 32' prints, and keep it."

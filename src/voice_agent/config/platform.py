@@ -41,6 +41,11 @@ class IdentitySettings(SettingsGroup):
     )
 
     @property
+    def uses_totp(self) -> bool:
+        """Whether the second factor is the one that is built in."""
+        return self.second_factor == "totp"
+
+    @property
     def sealing_key(self) -> bytes | None:
         """``IDENTITY_KEY`` as bytes; None where it is empty or no key."""
         written = self.identity_key.get_secret_value().strip().translate(_URL_SAFE)

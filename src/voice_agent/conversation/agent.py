@@ -60,6 +60,10 @@ class AgentProfile:
         given = {name: value for name, value in limits.items() if value is not None}
         return replace(base, agent=self.rules, endpointing=endpointing, **given)
 
+    def locale_tag(self, requested: str, usual: str) -> str:
+        """The locale of a call: what the client asked for, else the agent's own, else the server's ``usual`` one."""
+        return requested or self.default_locale or usual
+
     def locale(self, requested: str) -> LocaleProfile:
         """The row of the locale table for a call of this agent, its own words, voice and keywords in it."""
         row = self.rules.in_own_words(resolve_locale(requested or self.default_locale))

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 from tests.unit.store.conftest import WallClock, add_caller, store_settings
+from tests.unit.store.racing import race
 
 from voice_agent.config import IdentitySettings
 from voice_agent.models import SecretOutcome
@@ -175,27 +173,11 @@ async def test_racing_calls_get_three_tries_together(
     assert outcomes.count(SecretOutcome.LOCKED) == 14 + tries_before
 
 
-def start_racer(state_dir: Path, caller_id: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", TRY_WRONG_PINS, str(state_dir), caller_id]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-
-
 @pytest.mark.parametrize("caller_id", [ANA, "+19990000"])
 async def test_racing_processes_get_three_tries_together(
     directory: CallerDirectory, tmp_path: Path, caller_id: str
 ) -> None:
-    racers = [start_racer(tmp_path, caller_id) for _ in range(2)]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert await asyncio.to_thread(racer.stdout.readline) == "ready\n"
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    outputs = [await asyncio.to_thread(racer.communicate) for racer in racers]
-    assert [errors for _, errors in outputs] == ["", ""]
-    outcomes = [outcome for output, _ in outputs for outcome in json.loads(output)]
+    outcomes = [outcome for racer in await race(TRY_WRONG_PINS, str(tmp_path), caller_id) for outcome in racer]
     assert len(outcomes) == 10
     assert outcomes.count("locked") == 8  # the third try locks, and so it says
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, text, update
 from tests.unit.store.conftest import WallClock, add_caller, store_settings
+from tests.unit.store.racing import race
 
 from voice_agent.config import IdentitySettings
 from voice_agent.errors import ConfigError, StoreError
@@ -142,25 +142,9 @@ async def test_a_step_is_taken_once_and_none_before_it(stored: TotpSecrets) -> N
     assert await stored.spend(ANA, 1000), "a new secret begins anew"
 
 
-def start_racer(state_dir: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SPEND, str(state_dir), KEY, ANA]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-
-
 async def test_of_racing_processes_one_gets_each_step(stored: TotpSecrets, tmp_path: Path) -> None:
     await stored.put(ANA, SECRET)
-    racers = [start_racer(tmp_path) for _ in range(2)]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert await asyncio.to_thread(racer.stdout.readline) == "ready\n"
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    outputs = [await asyncio.to_thread(racer.communicate) for racer in racers]
-    assert [errors for _, errors in outputs] == ["", ""]
-    first, second = (json.loads(output) for output, _ in outputs)
+    first, second = await race(SPEND, str(tmp_path), KEY, ANA)
     assert not any(a and b for a, b in zip(first, second, strict=True)), "a code was taken twice"
     assert first[-1] or second[-1]
     assert sum(first) + sum(second) <= 40
