@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from shop.process import ShopProcess
 from sqlalchemy import select
 
 from voice_agent.clock import LoopClock
 from voice_agent.config import ShopSettings, ToolSettings
 from voice_agent.demo_backend import tables
 from voice_agent.demo_backend.database import ShopDatabase, open_shop_database
-from voice_agent.demo_backend.process import ShopProcess
 from voice_agent.evaluation.adversary.attacks import ATTACKS, Attack
 from voice_agent.evaluation.adversary.model import ScriptedModel
 from voice_agent.evaluation.text_call import NoMeaning, OnePin, TextCall

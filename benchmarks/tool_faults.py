@@ -28,11 +28,11 @@ from shop.cases import CASES, DOWN, ENDPOINTS, READ, WRITE, Case
 from shop.crowd import Report, crowd
 from shop.crowd_asks import breaker
 from shop.crowd_writes import pace, writes
+from shop.process import ShopProcess
 from shop.spoken import ASIDE, MAX_SILENCE_S, VOICE, WISHES, YES, Finding, Surroundings, run_call, script
 from tests.servers import running_server
 from tests.speech import synthesise
 
-from voice_agent.demo_backend.process import ShopProcess
 from voice_agent.dev_vendors.desk import Delays, Engines, VendorDesk
 from voice_agent.dev_vendors.faults import Stage
 from voice_agent.dev_vendors.scripted import ScriptedModel, ToneSynthesizer

@@ -17,13 +17,13 @@ from tests.hearing import recognised
 from tests.servers import RunningServer
 
 from voice_agent.demo_backend.faults import Fault
-from voice_agent.demo_backend.process import ShopProcess
 from voice_agent.errors import CallError
 from voice_agent.evaluation.caller import CallOptions, SimulatedCaller, Utterance
 from voice_agent.models import Role, ToolCall, ToolStatus
 from voice_agent.providers.llm.base import LlmEvent, LlmRequest, ToolCallRequested
 
 from .cases import DOWN, ENDPOINTS, READ, WRITE, Case, Told
+from .process import ShopProcess
 
 MAX_SILENCE_S = 2.0
 VOICE = "joe"
