@@ -1,1 +1,1 @@
-"""Parts of the benchmark of failing tools: tool_faults.py."""
+"""Parts of the benchmarks on the demo shop: evil_model.py and tool_faults.py."""

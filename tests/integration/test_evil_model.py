@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from benchmarks.evil_model import run
+from benchmarks.shop.evil_calls import run
 
 from voice_agent.evaluation.adversary.attacks import ATTACKS
 from voice_agent.tools.base import IdentityLevel, Tool
