@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.observability.test_pii_snippets import snippets
 
 from voice_agent.observability.pii import PiiKind, PiiSpan, find_pii, mask, mask_any, passes_luhn
+from voice_agent.observability.pii.digits import tokens_of
 
 MASKED = [
     # cards
@@ -20,6 +23,7 @@ MASKED = [
     ("four one double one double one double one double one double one double one one one", "[CARD]"),
     ("4111, 1111, 1111, 1111", "[CARD]"),
     ("my card is 4111 1111 1111 1112", "my card is [NUMBER]"),  # misheard: fails the check digit, still private
+    ("the c vv is five five eight", "the c vv is [CVV]"),
     # social security
     ("it's 123-45-6789 ok", "it's [SSN] ok"),
     ("my social is 123456789", "my social is [SSN]"),
@@ -142,11 +146,20 @@ def test_the_rest_stays(text: str) -> None:
 
 
 # Letters that are numbers and no digits, that have a longer small form, or none; and digits of other scripts.
-@pytest.mark.parametrize("sign", ["²", "①", "½", "Ⅷ", "İ", "ß", "ǅ", "_", "\u0307", "ـ"])
+ODD = ["²", "①", "½", "Ⅷ", "İ", "ß", "ǅ", "_", "\u0307", "ـ"]
+
+
+@pytest.mark.parametrize("sign", ODD)
 @pytest.mark.parametrize("number", ["FOUR one five FIVE five five two six seven one", "415 555 2671", "٤١٥ ٥٥٥ ٢٦٧١"])
 def test_odd_letters_beside_a_number_hide_nothing(sign: str, number: str) -> None:
     masked = mask(f"{sign} my phone is {number}, {sign} my pin is four two seven one {sign}")
     assert masked == f"{sign} my phone is [PHONE], {sign} my pin is [PIN] {sign}"
+    assert mask(f"born on 3 March 1982{sign}") == f"born on [BIRTHDAY]{sign}"
+
+
+@given(st.text(max_size=60) | st.text(["a", "É", "ع", "1", "٣", " ", "’", "-", "\n", *ODD], max_size=40))
+def test_words_and_digit_groups_are_told_apart_by_what_they_are_made_of(text: str) -> None:
+    assert tokens_of(text) == re.findall(r"\d+|[^\W\d_]+", text)
 
 
 def test_spans_say_what_and_where() -> None:
@@ -160,6 +173,7 @@ PIECES = st.sampled_from(
     + PLAIN
     + [kind.placeholder for kind in PiiKind]
     + [snippet.text for snippet in snippets()]
+    + ODD
     + "pin passcode is my order number at dot com jane @ + ( ) - . , / : % 7 42 555 83102 4111 one two double".split()
 )
 MIXED = st.lists(st.tuples(PIECES, st.sampled_from([" ", "", ", ", ". ", "-", "\n"])), max_size=8).map(

@@ -88,7 +88,7 @@ _WEAK_HINTS = frozenset(
     "vivo vivimos mudé mudado habite habitons أسكن اسكن أعيش اعيش نسكن ساكن مقيم التوصيل أرسلوه ارسلوه وصلوه وصلوها أرسلوها "
     "livrez livrer envoyez envoyer expédiez expédier domicilié domiciliée".split()
 )
-_WEAK_HINT = re.compile(r"\b(?:env[ií]|entreg|mand)", re.IGNORECASE)
+_WEAK_HINT = re.compile(r"env[ií]|entreg|mand")
 ADDRESS_HINTS = STREETS | _STRONG_HINTS
 
 
@@ -101,7 +101,7 @@ def find_addresses(text: str, hints: frozenset[str], *, written: bool) -> Iterat
         for match in _STRONG.finditer(text):
             starts.append((match.end(), match["is"] is not None or match.group()[0] in _ARABIC))
     streets = not hints.isdisjoint(STREETS)
-    if streets and (not hints.isdisjoint(_WEAK_HINTS) or _WEAK_HINT.search(text)):
+    if streets and (not hints.isdisjoint(_WEAK_HINTS) or any(map(_WEAK_HINT.match, hints))):
         starts += [(match.end(), False) for match in _WEAK.finditer(text)]
     if streets and written:
         starts += [(match.start(), None) for match in _SHAPE.finditer(text)]
@@ -127,11 +127,11 @@ def _clause_end(text: str, start: int) -> int:
 def _is_address(words: list[str], *, strong: bool) -> bool:
     if not words:
         return False
-    numbered = any(word.isdigit() or word in NUMBER_WORD_SET for word in words)
+    numbered = any(word.isdecimal() or word in NUMBER_WORD_SET for word in words)
     street = not STREETS.isdisjoint(words)
     if not _BOX_WORDS.isdisjoint(words[:2]) and numbered:
         return True
     if not strong:
         return numbered and street
-    house_first = (words[0].isdigit() or words[0] in NUMBER_WORD_SET) and len(words) > 1 and words[1] not in _NO_HOUSE
+    house_first = (words[0].isdecimal() or words[0] in NUMBER_WORD_SET) and len(words) > 1 and words[1] not in _NO_HOUSE
     return (numbered and street) or house_first or (len(words) > 1 and words[0] in STREETS)

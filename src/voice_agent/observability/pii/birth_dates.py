@@ -113,7 +113,7 @@ def _date_after(text: str, at: int, *, places_may_come: bool) -> tuple[int, int,
 
 
 def _sort(word: str) -> str:
-    if word.isdigit():
+    if word.isdecimal():
         return "year" if _YEAR.fullmatch(word) else "number"
     if word in _MONTHS:
         return "month"
@@ -127,10 +127,10 @@ def _is_date(values: list[str], sorts: list[str], *, stray: bool) -> bool:
     """Two parts make one, or a year, or one group of six or eight digits; behind a stray word it takes three."""
     if stray:
         return len(values) > 2 or (len(values) == 1 and sorts[0] == "year")
-    return len(values) > 1 or sorts[0] == "year" or (values[0].isdigit() and len(values[0]) in _WHOLE_DATE_DIGITS)
+    return len(values) > 1 or sorts[0] == "year" or (values[0].isdecimal() and len(values[0]) in _WHOLE_DATE_DIGITS)
 
 
 def _value(word: str) -> str:
-    if word.isdigit():
+    if word.isdecimal():
         return str(int(word))
     return NUMBER_WORDS[word][1] if word in NUMBER_WORDS else word

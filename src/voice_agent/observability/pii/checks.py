@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 # ISO 13616 registry: characters of an IBAN by country.
 _IBAN_CHARS = {
@@ -16,14 +16,16 @@ _IBAN_CHARS = {
     "RO": 24, "RS": 22, "RU": 33, "SA": 24, "SC": 31, "SD": 18, "SE": 24, "SI": 19, "SK": 24, "SM": 27, "SO": 23,
     "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20, "YE": 30,
 }  # fmt: skip
-IBAN_START = re.compile(r"(?<!\w)([A-Za-z]{2})[ -]?\d[ ]?\d")
+_IBAN_CHECK = re.compile(r"\d ?\d")
 _IBANS = {
     country: re.compile(rf"[A-Za-z0-9](?:[ -]{{0,2}}[A-Za-z0-9]){{{chars - 1}}}(?!\w)")
     for country, chars in _IBAN_CHARS.items()
 }
+_WORD_SIGN = re.compile(r"\w")
 _DNI = re.compile(r"(?<!\w)([XYZxyz]?)[-. ]?(\d{7,8})[-. ]?([A-Za-z])(?!\w)", re.ASCII)
 _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _DNI_DIGITS = 8
+_DNI_WRITTEN_DIGITS = range(7, 9)
 
 
 def passes_luhn(digits: str) -> bool:
@@ -37,12 +39,15 @@ def passes_luhn(digits: str) -> bool:
     return total % 10 == 0 and digits.strip("0") != ""
 
 
-def find_ibans(text: str) -> Iterator[tuple[int, int, str]]:
-    """Start, end and compact form of every IBAN: as many characters as its country's have, and 1 modulo 97."""
-    for begin in IBAN_START.finditer(text):
-        form = _IBANS.get(begin[1].upper())
-        match = form.match(text, begin.start()) if form else None
-        if match:
+def find_ibans(text: str, groups: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, str]]:
+    """Start, end and compact form of every IBAN: as many characters as its country's have, and 1 modulo 97. ``groups`` are
+    start and end of each group of digits in ``text``: one of them stands behind the country."""
+    for digit, _ in groups:
+        start = digit - (3 if text[digit - 1 : digit] in (" ", "-") else 2)
+        form = _IBANS.get(text[start : start + 2].upper()) if start >= 0 else None
+        if form is None or (start and _WORD_SIGN.match(text[start - 1])) or not _IBAN_CHECK.match(text, digit):
+            continue
+        if match := form.match(text, start):
             compact = match.group().replace(" ", "").replace("-", "").upper()
             if _is_one_modulo_97(compact):
                 yield match.start(), match.end(), compact
@@ -53,8 +58,10 @@ def _is_one_modulo_97(compact: str) -> bool:
     return int("".join(str(int(sign, 36)) for sign in compact[4:] + compact[:4])) % 97 == 1
 
 
-def find_spanish_ids(text: str) -> Iterator[tuple[int, int, str]]:
-    """Start, end and compact form of every DNI and NIE: digits and the letter that checks them."""
+def find_spanish_ids(text: str, groups: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, str]]:
+    """Start, end and compact form of every DNI and NIE: digits (one of the ``groups``) and the letter that checks them."""
+    if not any(end - start in _DNI_WRITTEN_DIGITS for start, end in groups):
+        return
     for match in _DNI.finditer(text):
         prefix, digits, letter = (part.upper() for part in match.groups())
         number = f"{'XYZ'.index(prefix)}{digits}" if prefix else digits

@@ -58,8 +58,17 @@ def may_hold_emails(text: str, words: frozenset[str]) -> bool:
     if "@" in text:
         return True
     return not words.isdisjoint(_AT_WORDS) and (
-        not words.isdisjoint(_DOT_WORDS) or ("." in text and _INNER_DOT.search(text) is not None)
+        not words.isdisjoint(_DOT_WORDS) or ("." in text and _has_inner_dot(text))
     )
+
+
+def _has_inner_dot(text: str) -> bool:
+    at = text.find(".")
+    while at >= 0:
+        if _INNER_DOT.match(text, at - 1):
+            return True
+        at = text.find(".", at + 1)
+    return False
 
 
 def find_emails(text: str) -> Iterator[tuple[int, int, str]]:

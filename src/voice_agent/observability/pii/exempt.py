@@ -6,6 +6,7 @@ They are taken out before digits are looked at, so that they neither are runs no
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from voice_agent.observability.pii.kinds import PLACEHOLDER
 
@@ -47,33 +48,31 @@ _MONTH_NAMES = tuple("jan feb mar apr may jun jul aug sep oct nov dec".split())
 _MONTH_DAYS = re.compile(
     rf"\b{_MONTHS}\.?[ ]{{1,3}}{_DAY}(?:st|nd|rd|th)?(?:,?[ ]{{1,3}}{_YEAR})?{_ENDS}", re.IGNORECASE
 )
-_CAPITAL = re.compile(r"[A-Z][A-Z]? ?\d|[A-Z][-#]")
-_CURRENCY_SIGNS = re.compile(r"[$€£¥]")
+_CAPITAL = re.compile(r"[A-Z][-#]")
+_CURRENCY_SIGNS = "$€£¥"
 _AMOUNTS = re.compile(rf"[$€£¥]\s?\d{{1,9}}(?:[.,]\d{{1,3}}){{0,3}}{_ENDS}")
 _CAPITALS = re.compile(
     # Orders, invoices and returns: capitals, a hyphen, at most twelve digits ("IE-000123", "ORD-2026-00417").
     rf"(?<![\w-]){_NO_ORDER}[A-Z]{{1,5}}[-#](?:(?:19|20)\d\d-)?\d{{2,12}}(?![\w-])"
     r"|(?<!\w)[A-Z]{2} ?\d{3} ?\d{3} ?\d{3} ?[A-Z]{2}(?!\w)"  # UPU S10, the postal services' parcels
 )
-_GROUP = re.compile(r"\d+")
 
 
-def exempt_spans(text: str) -> list[tuple[int, int]]:
-    """Start and end of everything in ``text`` that has such a form, in order, without overlaps."""
-    patterns = [_CAPITALS] if _CAPITAL.search(text) else []
+def exempt_spans(text: str, small: str, groups: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Start and end of everything in ``text`` that has such a form, in order, without overlaps. ``small`` is ``text`` in
+    lower case, ``groups`` are start and end of each group of digits in it."""
+    patterns = [_CAPITALS] if _has_capitals(text, groups) else []
     if "[" in text:
         patterns.append(PLACEHOLDER)
     if text.count("-") >= _UUID_HYPHENS:
         patterns.append(_UUIDS)
-    if _CURRENCY_SIGNS.search(text):
+    if any(sign in text for sign in _CURRENCY_SIGNS):
         patterns.append(_AMOUNTS)
-    lowered = text.lower()
-    if any(month in lowered for month in _MONTH_NAMES):
+    if any(month in small for month in _MONTH_NAMES):
         patterns.append(_MONTH_DAYS)
     taken = [match.span() for pattern in patterns for match in pattern.finditer(text)]
     past = 0
-    for group in _GROUP.finditer(text):
-        start = group.start()
+    for start, _ in groups:
         if start >= past and (match := _DIGIT_FIRST.match(text, start)):
             past = match.end()
             taken.append(match.span())
@@ -85,3 +84,10 @@ def exempt_spans(text: str) -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return merged
+
+
+def _has_capitals(text: str, groups: Sequence[tuple[int, int]]) -> bool:
+    """Whether a capital stands right before a hyphen, or before digits with at most a blank between them."""
+    if ("-" in text or "#" in text) and _CAPITAL.search(text):
+        return True
+    return any(text[max(0, start - 2) : start].strip(" ")[-1:].isupper() for start, _ in groups)

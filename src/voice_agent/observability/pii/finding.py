@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from voice_agent.observability.pii.addresses import ADDRESS_HINTS, find_addresses
 from voice_agent.observability.pii.birth_dates import find_birth_dates, may_hold_birth_dates
-from voice_agent.observability.pii.checks import IBAN_START, find_ibans, find_spanish_ids, passes_luhn
-from voice_agent.observability.pii.digits import DigitRun, digit_runs, located, lowered, number_stretches, tokens_of
+from voice_agent.observability.pii.checks import find_ibans, find_spanish_ids, passes_luhn
+from voice_agent.observability.pii.digits import DigitRun, digit_runs, lowered, number_stretches, tokens_of
 from voice_agent.observability.pii.emails import find_emails, may_hold_emails
 from voice_agent.observability.pii.kinds import PiiKind, PiiSpan
 from voice_agent.observability.pii.labels import (
@@ -17,6 +17,7 @@ from voice_agent.observability.pii.labels import (
     label_after,
     label_before,
     may_hold_secrets,
+    may_spell_secrets,
     own_number_said,
     phone_mentioned,
 )
@@ -37,7 +38,7 @@ _SIZE_DIGITS_MAX = 3
 _SSN_DIGITS, _SSN_TAIL_DIGITS, _SSN_DIGITS_MAX = 9, 4, 15  # "the last four of my social"; France has 15
 # The first digits of the card networks (ISO/IEC 7812): Visa, Mastercard, Amex, Diners, JCB, Discover, Maestro, UnionPay.
 _CARD_START = re.compile(r"4|5[0-8]|2[2-7]|3[4-9]|6|9792")
-_DIGIT = re.compile(r"\d")
+_GROUP = re.compile(r"\d+")
 
 
 def find_pii(text: str) -> list[PiiSpan]:
@@ -46,27 +47,28 @@ def find_pii(text: str) -> list[PiiSpan]:
     The words of the line decide which rules are asked, so most lines cost little more than finding the words.
     """
     spans: list[PiiSpan] = []
-    written = _DIGIT.search(text) is not None
     small = lowered(text)
-    tokens = tokens_of(small, written=written)
+    tokens = tokens_of(small)
     words = frozenset(tokens)
-    spoken = not words.isdisjoint(NUMBER_WORD_SET)
-    numbered = written or spoken
+    written = any(map(str.isdecimal, words))
+    groups = [match.span() for match in _GROUP.finditer(text)] if written else []
+    numbered = written or not words.isdisjoint(NUMBER_WORD_SET)
     if may_hold_emails(text, words):
         spans += _of(PiiKind.EMAIL, find_emails(text))
     if numbered and may_hold_birth_dates(words):
         spans += _of(PiiKind.BIRTHDAY, find_birth_dates(text), said_in=text)
-    if written and IBAN_START.search(text):
-        spans += _of(PiiKind.IBAN, find_ibans(text))
+    if written:
+        spans += _of(PiiKind.IBAN, find_ibans(text, groups))
     if not words.isdisjoint(ADDRESS_HINTS):
         spans += _of(PiiKind.ADDRESS, find_addresses(text, words, written=written), said_in=text)
-    secrets = numbered and may_hold_secrets(words)
+    spelled = numbered and may_spell_secrets(words)
+    secrets = numbered and (spelled or may_hold_secrets(words))
     least = _PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS
-    if numbered and (stretches := number_stretches(tokens, least)):
+    if numbered and (stretches := number_stretches(tokens, least, written=written)):
         if written:
-            spans += _of(PiiKind.NUMBER, find_spanish_ids(text))
-        for run in digit_runs(text, located(small, tokens, stretches), least):
-            kind = _kind_of_run(text, run, secrets=secrets)
+            spans += _of(PiiKind.NUMBER, find_spanish_ids(text, groups))
+        for run in digit_runs(text, small, tokens, stretches, groups, least):
+            kind = _kind_of_run(text, run, secrets=secrets, spelled=spelled)
             if kind is not None:
                 spans.append(PiiSpan(kind, run.start, run.end, f"+{run.digits}" if run.has_plus else run.digits))
     return _without_overlaps(spans) if len(spans) > 1 else spans
@@ -76,13 +78,13 @@ def _of(kind: PiiKind, found: Iterable[tuple[int, int, str]], *, said_in: str = 
     return [PiiSpan(kind, start, end, value, said_in[start:end]) for start, end, value in found]
 
 
-def _kind_of_run(text: str, run: DigitRun, *, secrets: bool) -> PiiKind | None:
+def _kind_of_run(text: str, run: DigitRun, *, secrets: bool, spelled: bool) -> PiiKind | None:
     count = len(run.digits)
     if count < (_PIN_DIGITS.start if secrets else _LONG_RUN_DIGITS):
         return None
-    label = label_before(text, run.start)
+    label = label_before(text, run.start, spelled=spelled)
     if secrets and count in _PIN_DIGITS:
-        said = label if label in (Label.PIN, Label.CVV) else label_after(text, run.end)
+        said = label if label in (Label.PIN, Label.CVV) else label_after(text, run.end, spelled=spelled)
         if said in (Label.PIN, Label.CVV):
             return PiiKind.CVV if said is Label.CVV and count in _CVV_DIGITS else PiiKind.PIN
     if label is Label.SSN and (count == _SSN_TAIL_DIGITS or count in range(_SSN_DIGITS, _SSN_DIGITS_MAX + 1)):

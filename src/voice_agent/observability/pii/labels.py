@@ -127,39 +127,52 @@ _SENTENCE_END = re.compile(r"(?<!\bno)(?<!\bref)(?<!\bréf)(?<!\bnr)(?<!\bnum)(?
 _SECRET_HINTS = frozenset(
     word for word, label in _LABEL_OF.items() if label in (Label.PIN, Label.CVV, Label.SSN)
 ) | frozenset(_TOGETHER)
-_SPELLED_HINTS = (
-    frozenset("pin"),
-    frozenset("cv"),
-    frozenset("sn"),
-    *map(frozenset, (("back",), ("rear",), ("atrás",), ("reverso",), ("au", "dos"), ("derrière",))),
+_SPELLED_HINTS = tuple(
+    frozenset(words.split())
+    for words in ("p i n", "c v", "c vv", "c vc", "cv", "s n", "back", "rear", "atrás", "reverso", "au dos", "derrière")
 )
+_SPELLED_KEYS = frozenset("p v vv vc cv s back rear atrás reverso dos derrière".split())  # one of each hint
 
 
 def may_hold_secrets(words: frozenset[str]) -> bool:
     """``words`` are those of a text, in lower case. Where this is false, no number of fewer than seven digits in it is
     personal data."""
-    return not words.isdisjoint(_SECRET_HINTS) or any(words >= letters for letters in _SPELLED_HINTS)
+    return not words.isdisjoint(_SECRET_HINTS) or may_spell_secrets(words)
 
 
-def label_before(text: str, start: int, *, card_named: bool = False) -> Label | None:
-    """What the words right before ``start`` call the number that begins there. ``card_named``: somebody spoke of a card
-    just before ``text``."""
+def may_spell_secrets(words: frozenset[str]) -> bool:
+    """Whether a secret may be named in letters or by its place ("p. i. n.", "on the back") in a text of these words."""
+    return not words.isdisjoint(_SPELLED_KEYS) and any(words >= letters for letters in _SPELLED_HINTS)
+
+
+def label_before(text: str, start: int, *, spelled: bool = True, card_named: bool = False) -> Label | None:
+    """What the words right before ``start`` call the number that begins there. ``spelled``: see ``may_spell_secrets``.
+    ``card_named``: somebody spoke of a card just before ``text``."""
     begin = max(0, start - _CONTEXT_CHARS)
-    context = _spelled_joined(text[begin:start].lower(), lambda: card_named or _names_card(text, start))
-    found = list(_WORD.finditer(context))
-    if begin and found:
-        found = found[1:]  # may be the end of a longer word
-    label, place = _first_label([match.group() for match in reversed(found)][:_CONTEXT_WORDS])
-    if label in (Label.CODE, Label.SIZES) and _SENTENCE_END.search(context, found[-1 - place].end()):
-        return None
+    context = text[begin:start].lower()
+    if spelled:
+        context = _spelled_joined(context, lambda: card_named or _names_card(text, start))
+    words = _WORD.findall(context)
+    if begin and words:
+        del words[0]  # may be the end of a longer word
+    label, place = _first_label(words[: -_CONTEXT_WORDS - 1 : -1])
+    if label in (Label.CODE, Label.SIZES):
+        named = [match.end() for match in _WORD.finditer(context)][-1 - place]
+        if _SENTENCE_END.search(context, named):
+            return None
     return label
 
 
-def label_after(text: str, end: int) -> Label | None:
+def label_after(text: str, end: int, *, spelled: bool = True) -> Label | None:
     """What the words right behind ``end`` call the number that ends there ("… is my pin"). Of PINs, cards and their codes
     only."""
-    context = _spelled_joined(text[end : end + _CONTEXT_CHARS].lower(), lambda: _names_card(text, end))
-    words = [match.group() for match in _WORD.finditer(context)][:_AFTER_WORDS]
+    context = text[end : end + _CONTEXT_CHARS].lower()
+    if spelled:
+        context = _spelled_joined(context, lambda: _names_card(text, end))
+    first = _WORD.search(context)
+    if first is None or not (first[0] in _COPULAS or first[0] in ("s", "that")):
+        return None
+    words = _WORD.findall(context, first.start())[:_AFTER_WORDS]
     if words[:1] == ["that"]:
         words = words[1:]
     if len(words) < 2 or (words[0] not in _COPULAS and words[0] != "s") or words[1] not in _OWNED:
