@@ -11,7 +11,15 @@ import asyncio
 import time
 
 from common import console, print_summaries, save, summary
-from tests.unit.providers.understanding.utterances import HELD_OUT, Figures, Utterance, judge, utterances
+from tests.unit.providers.understanding.utterances import (
+    HELD_OUT,
+    Figures,
+    HumanWanted,
+    Utterance,
+    judge,
+    judge_strangers,
+    utterances,
+)
 
 from voice_agent.providers.embedding.minilm import MiniLmEmbedder
 from voice_agent.providers.understanding.matcher import prepare_text
@@ -76,10 +84,12 @@ def _rules(language: str, turns: list[Utterance]) -> list[float]:
     return taken
 
 
-async def _rightness(turns: list[Utterance]) -> dict[str, Figures]:
-    figures = await judge(SemanticUnderstanding(MiniLmEmbedder()), turns)
+async def _rightness(turns: list[Utterance]) -> dict[str, Figures | HumanWanted]:
+    understanding = SemanticUnderstanding(MiniLmEmbedder())
+    figures = await judge(understanding, turns)
     english = Figures(tuple(j for j in figures.judged if j.utterance.language == "en"))
-    parts = {"English, all": english, "English, held out": english.of([HELD_OUT])}
+    parts: dict[str, Figures | HumanWanted] = {"English, all": english, "English, held out": english.of([HELD_OUT])}
+    parts["English, strangers"] = await judge_strangers(understanding)
     return parts | {language: figures.of([language]) for language in LANGUAGES if language != "en"}
 
 

@@ -12,7 +12,9 @@ from voice_agent.conversation.policy import decide
 from voice_agent.models import Meaning, PolicyAction, PolicyDecision, PolicyReason
 from voice_agent.providers.understanding.base import Understanding
 
-FILE = Path(__file__).parents[3] / "data" / "policy_utterances.yaml"
+_DATA = Path(__file__).parents[3] / "data"
+FILE = _DATA / "policy_utterances.yaml"
+STRANGERS_FILE = _DATA / "policy_strangers.yaml"
 HELD_OUT = "held_out"
 
 MEANING_OF = {
@@ -113,6 +115,45 @@ def utterances() -> list[Utterance]:
         for text in texts
     ]
     return english + foreign
+
+
+@dataclass(frozen=True)
+class HumanWanted:
+    """Whether those who ask for a human are told from those who do not. Shares are in [0, 1]."""
+
+    missed: tuple[str, ...]
+    taken_for_one: tuple[str, ...]
+    asking: int
+    others: int
+
+    @property
+    def recall(self) -> float:
+        return 1 - len(self.missed) / self.asking
+
+    @property
+    def false_alarms(self) -> float:
+        return len(self.taken_for_one) / self.others
+
+    def __str__(self) -> str:
+        return (
+            f"{self.asking} wishes for a human, {self.recall:.1%} found; "
+            f"{self.others} turns that sound like one, {self.false_alarms:.1%} taken for it"
+        )
+
+
+async def judge_strangers(understanding: Understanding) -> HumanWanted:
+    """What policy makes of ``tests/data/policy_strangers.yaml``, whose words nothing was tuned on."""
+    data = yaml.load(STRANGERS_FILE.read_text("utf-8"), yaml.BaseLoader)
+    asks, asks_not = data["asks"], data["asks_not"]
+
+    async def wanted(text: str) -> bool:
+        meanings = await understanding.meanings(text, locale="en-US")
+        decision = decide(meanings, verified=False, failures=0, max_failures=3)
+        return decision.reason is PolicyReason.HUMAN_REQUESTED
+
+    missed = tuple([text for text in asks if not await wanted(text)])
+    taken = tuple([text for text in asks_not if await wanted(text)])
+    return HumanWanted(missed, taken, len(asks), len(asks_not))
 
 
 async def judge(understanding: Understanding, turns: Iterable[Utterance]) -> Figures:
