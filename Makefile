@@ -27,8 +27,8 @@ export OMP_NUM_THREADS := 1
 RUN_STAMP := .venv/.ready-to-run
 DEV_STAMP := .venv/.ready-to-test
 BIN := .venv/bin
-# Tests with servers of their own that leave a core to spare: two of them at once.
-PAIRED := $(foreach name,agents call_ends console demo_backend demo_shop dev_vendors door_robustness evil_model secrets_suite,tests/integration/test_$(name).py)
+# Calls whose timing is judged, or whose tools must not be late: they need the machine for themselves.
+TIMED := $(foreach name,barge_in changes_by_words tool_faults turn_bench turn_ends whole_call,tests/integration/test_$(name).py)
 
 .PHONY: help run test lint style types imports bench clean
 
@@ -43,11 +43,11 @@ test: $(DEV_STAMP) ## set up what tests need, then run them all (ARGS="-k name")
 ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
 else
-	@# Measured calls need the machine for themselves; all else shares it.
+	@# Calls in real time mostly wait: three files of them at once.
 	@$(BIN)/pytest tests --ignore=tests/integration -n 2 --dist loadfile; quick=$$?; \
-	$(BIN)/pytest $(PAIRED) -n 2 --dist loadfile; paired=$$?; \
-	$(BIN)/pytest tests/integration $(PAIRED:%=--ignore=%); alone=$$?; \
-	[ $$quick -eq 0 ] && [ $$paired -eq 0 ] && [ $$alone -eq 0 ]
+	$(BIN)/pytest tests/integration $(TIMED:%=--ignore=%) -n 3 --dist loadfile; calls=$$?; \
+	$(BIN)/pytest $(TIMED); timed=$$?; \
+	[ $$quick -eq 0 ] && [ $$calls -eq 0 ] && [ $$timed -eq 0 ]
 endif
 
 lint: style types imports ## style, types and import contracts
