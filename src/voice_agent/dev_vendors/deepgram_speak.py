@@ -20,11 +20,12 @@ from typing import Any, Final, cast
 
 import orjson
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_agent.audio.resample import RATES_HZ, Resampler
+from voice_agent.dev_vendors.bodies import MAX_BODY_BYTES, body_of, unread
 from voice_agent.dev_vendors.deepgram_door import Line, Query, RefusedError, admit, new_id, now_s
 from voice_agent.dev_vendors.deepgram_manners import NO_ANSWER
 from voice_agent.dev_vendors.deepgram_session import parsed
@@ -262,10 +263,13 @@ async def speak_once(request: Request, desk: VendorDesk) -> Response:
         admit(request, exchange)
         query = Query(request.query_params)
         model, rate_hz = _voice(query, encoding="mp3")
-        text = _asked(await request.body())
+        text = _asked(await body_of(request))
     except RefusedError as refusal:
         exchange.note(Mark.REFUSED, f"{refusal.status} {refusal}")
         return refusal.response(request_id)
+    except ClientDisconnect:
+        exchange.note(Mark.CLIENT_GONE)
+        return unread()
     if exchange.fault is Fault.GARBAGE_JSON:
         exchange.note(Mark.SENT, "garbage")
         return Response('{"audio": "', media_type="application/json")
@@ -289,8 +293,10 @@ async def speak_once(request: Request, desk: VendorDesk) -> Response:
     return StreamingResponse(body(), headers=headers, media_type=media_type)
 
 
-def _asked(body: bytes) -> str:
+def _asked(body: bytes | None) -> str:
     """The text of a request's JSON body. Raises ``RefusedError``."""
+    if body is None:
+        raise RefusedError(413, "PAYLOAD_TOO_LARGE", f"The body is larger than {MAX_BODY_BYTES} bytes.")
     try:
         message = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -16,16 +16,16 @@ from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from voice_agent.dev_vendors.bodies import MAX_BODY_BYTES, body_of, unread
 from voice_agent.dev_vendors.desk import Exchange, Mark, VendorDesk
 from voice_agent.dev_vendors.faults import Fault, Stage
 
 Body = TypeVar("Body", bound=BaseModel)
 
-MAX_BODY_BYTES = 4 * 1024 * 1024
 BROKEN_JSON = b'{"id": "chatcmpl-broken", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"cont'
 
 
@@ -114,21 +114,20 @@ def endpoint(
         except ApiError as error:
             exchange.note(Mark.REFUSED, f"{error.status} {error.code or error.type}")
             return error.response()
+        except ClientDisconnect:
+            exchange.note(Mark.CLIENT_GONE)
+            return unread()
 
     return serve
 
 
 async def read_body(request: Request, model: type[Body]) -> Body:
     """The request's body, checked. Raises ``ApiError`` (400, 413) that names the field."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise ApiError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
-        parts.append(part)
+    body = await body_of(request)
+    if body is None:
+        raise ApiError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
     try:
-        content = orjson.loads(b"".join(parts))
+        content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ApiError(400, f"We could not parse the JSON body of your request: {error}.") from None
     return checked(model, content)
