@@ -30,7 +30,7 @@ from rich.markup import escape
 from rich.table import Table
 from spoken_secrets.call import Played, audio_of, place
 from spoken_secrets.scenarios import SCENARIOS, Key, Line, Scenario
-from spoken_secrets.sinks import Finding, Hit, Noted, finding, shared_hits, stored_texts
+from spoken_secrets.sinks import Before, Finding, Hit, Noted, finding, shared_hits
 from tests.hearing import recognised
 from tests.servers import RunningServer, running_server
 from tests.vendors import vendors_in_thread
@@ -107,7 +107,7 @@ def call_all(calls: Sequence[Prepared], folder: Path, at_once: int) -> tuple[lis
     with ExitStack() as stack:
         vendors = stack.enter_context(vendors_in_thread(engines))
         with running_server(folder, settings(vendors.openai_base_url, vendors.key)) as server:
-            before = stored_texts(server.state_dir)
+            before = Before.in_folder(server.state_dir)
             played = asyncio.run(play(server, calls, noted, at_once))
         logs = {path.stem: path for path in server.event_logs()}
         findings = [finding(call, logs[call.call_id]) for call in played]

@@ -21,6 +21,7 @@ _PLACEHOLDER = re.compile(r"\[(?:PIN|CARD|CVV|PHONE|NUMBER|SSN)(?: \d+)?\]")
 # No request where the language model is no vendor's; no new row where nobody was handed over.
 _MAY_BE_EMPTY = frozenset({"language model", "language model, caller's words together", "database"})
 _ROW_KEYS = frozenset({"id", "seq_id"})  # Chroma numbers its rows: every number up to the last is there
+_DIGITS = re.compile(rb"[0-9](?:[ -]?[0-9]){5,}")  # as many as a part of a card has that counts
 _CALLER_ENTRIES = frozenset({"asr_partial", "asr_final", "turn_committed"})
 
 
@@ -83,13 +84,27 @@ def finding(played: Played, log: Path) -> Finding:
     return Finding(played, " / ".join(turns), verified, taken, tuple(dict.fromkeys(hits)))
 
 
-def shared_hits(calls: Sequence[Played], server: RunningServer, noted: Noted, before: frozenset[str]) -> list[Hit]:
-    """What of any call's secrets is in what all calls share; ``before`` are the databases' texts from before them."""
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was stored before any call: the databases' texts, and the digits in the bytes of all files. The demo shop's
+    telephone and tracking numbers hold six digits of some card by chance."""
+
+    texts: frozenset[str]
+    digits: frozenset[bytes]
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Before:
+        files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+        return cls(stored_texts(folder), frozenset(run for content in files for run in _DIGITS.findall(content)))
+
+
+def shared_hits(calls: Sequence[Played], server: RunningServer, noted: Noted, before: Before) -> list[Hit]:
+    """What of any call's secrets is in what all calls share, and was not there before them."""
     texts: dict[str, list[str]] = {
         "process log": [speech_only(text) for text in _log_texts(server.log_path)],
         "language model": [text for request in noted.requests for text in strings_in(request)],
         "language model, caller's words together": [_callers_words(request) for request in noted.requests],
-        "database": [text for text in stored_texts(server.state_dir) if text not in before],
+        "database": [text for text in stored_texts(server.state_dir) if text not in before.texts],
     }
     for path, page in noted.pages:
         lines = strings_in(page) if path == "/api/calls" else page.splitlines()
@@ -104,7 +119,9 @@ def shared_hits(calls: Sequence[Played], server: RunningServer, noted: Noted, be
             kinds_found = [kind for text in found for kind in leaks(text, call.secrets, kinds)]
             kinds_found += [kind for text in own for kind in leaks(text, call.secrets, ("cvv",))]
             hits += [Hit(kind, f"{sink} ({call.scenario.name})") for kind in kinds_found]
-        hits += [Hit(kind, f"{path} ({call.scenario.name})") for kind, path in _in_files(call, server.state_dir)]
+        hits += [
+            Hit(kind, f"{path} ({call.scenario.name})") for kind, path in _in_files(call, server.state_dir, before)
+        ]
     return list(dict.fromkeys(hits))
 
 
@@ -145,17 +162,17 @@ def stored_texts(folder: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def _in_files(call: Played, folder: Path) -> Iterator[tuple[str, str]]:
+def _in_files(call: Played, folder: Path, before: Before) -> Iterator[tuple[str, str]]:
     """Secrets as figures in the bytes of files: cards in any file, PINs in databases (elsewhere bytes are four digits by
     chance)."""
-    wanted = {}
-    if "card" in call.scenario.kinds:
-        wanted["card"] = "|".join(r"[ -]?".join(part) for part in card_parts(call.secrets.card))
-    if "pin" in call.scenario.kinds:
-        wanted["pin"] = rf"(?<![0-9A-Za-z.+/]){'[ -]?'.join(call.secrets.pin)}(?![0-9A-Za-z.])"
+    card = re.compile("|".join(r"[ -]?".join(part) for part in card_parts(call.secrets.card)).encode())
+    pin = re.compile(rf"(?<![0-9A-Za-z.+/]){'[ -]?'.join(call.secrets.pin)}(?![0-9A-Za-z.])".encode())
     for path in folder.rglob("*"):
-        if path.is_file():
-            for kind, pattern in wanted.items():
-                searched = kind == "card" or ".db" in path.name or ".sqlite" in path.name
-                if searched and re.search(pattern.encode(), path.read_bytes()):
-                    yield kind, f"file {path.relative_to(folder)}"
+        if not path.is_file():
+            continue
+        content, name = path.read_bytes(), f"file {path.relative_to(folder)}"
+        added = (run for run in _DIGITS.findall(content) if run not in before.digits)
+        if "card" in call.scenario.kinds and any(map(card.search, added)):
+            yield "card", name
+        if "pin" in call.scenario.kinds and (".db" in path.name or ".sqlite" in path.name) and pin.search(content):
+            yield "pin", name

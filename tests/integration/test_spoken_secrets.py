@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from benchmarks.spoken_secrets.call import Played, audio_of, place
 from benchmarks.spoken_secrets.scenarios import Say, Scenario
-from benchmarks.spoken_secrets.sinks import Finding, Noted, finding, shared_hits, stored_texts
+from benchmarks.spoken_secrets.sinks import Before, Finding, Noted, finding, shared_hits
 from tests.hearing import recognised
 from tests.integration.calls import a_few_at_once
 from tests.servers import RunningServer
@@ -28,7 +28,7 @@ _LOGGED_WITHIN_S = 10.0
 
 
 async def test_a_pin_in_a_sentence_and_a_card_over_two_turns(server: RunningServer) -> None:
-    before = stored_texts(server.state_dir)
+    before = Before.in_folder(server.state_dir)
     noted = Noted()
 
     async def call(scenario: Scenario) -> Played:
