@@ -119,9 +119,7 @@ def shared_hits(calls: Sequence[Played], server: RunningServer, noted: Noted, be
             kinds_found = [kind for text in found for kind in leaks(text, call.secrets, kinds)]
             kinds_found += [kind for text in own for kind in leaks(text, call.secrets, ("cvv",))]
             hits += [Hit(kind, f"{sink} ({call.scenario.name})") for kind in kinds_found]
-        hits += [
-            Hit(kind, f"{path} ({call.scenario.name})") for kind, path in _in_files(call, server.state_dir, before)
-        ]
+        hits += [Hit(kind, f"{path} ({call.scenario.name})") for kind, path in in_files(call, server.state_dir, before)]
     return list(dict.fromkeys(hits))
 
 
@@ -162,7 +160,7 @@ def stored_texts(folder: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def _in_files(call: Played, folder: Path, before: Before) -> Iterator[tuple[str, str]]:
+def in_files(call: Played, folder: Path, before: Before) -> Iterator[tuple[str, str]]:
     """Secrets as figures in the bytes of files: cards in any file, PINs in databases (elsewhere bytes are four digits by
     chance)."""
     card = re.compile("|".join(r"[ -]?".join(part) for part in card_parts(call.secrets.card)).encode())

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.spoken_secrets.sinks import stored_texts
+from benchmarks.spoken_secrets.call import Played
+from benchmarks.spoken_secrets.scenarios import SCENARIOS
+from benchmarks.spoken_secrets.sinks import Before, in_files, stored_texts
 
 from voice_agent.evaluation.adversary.leaks import leaks, speech_only, strings_in
 from voice_agent.evaluation.adversary.secrets import WAYS, Secrets, Way, draw, filled, in_fours, kinds_in
@@ -118,3 +120,13 @@ def test_drawn_cards_are_cards(*, amex: bool, digits: int) -> None:
     assert passes_luhn(card)
     assert in_fours(card).count(",") == (2 if amex else 3)
     assert card not in repr(draw(random.Random(1), amex=amex))
+
+
+def test_a_card_that_calls_left_in_a_file_is_found_and_digits_from_before_are_not(tmp_path: Path) -> None:
+    scenario = next(scenario for scenario in SCENARIOS if scenario.kinds == {"card"})
+    call = Played(scenario, SECRETS, "call", (), "")
+    (tmp_path / "shop.db").write_bytes(b"tracking 9945391488 from the start")
+    before = Before.in_folder(tmp_path)
+    assert list(in_files(call, tmp_path, before)) == []
+    (tmp_path / "shop.db").write_bytes(b"tracking 9945391488 from the start, note 4539 14")
+    assert list(in_files(call, tmp_path, before)) == [("card", "file shop.db")]
