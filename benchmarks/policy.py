@@ -1,7 +1,7 @@
 """What policy costs and how right it is: milliseconds for a caller turn, and what of it is embedding and rules.
 
 One process, turns of ``tests/data/policy_utterances.yaml``, no vector kept from one turn to the next (in a call the vectors
-of a turn are kept, for the language model that asks for them next).
+of a turn are kept, for the language model that asks for them next). How right it is, also of ``policy_strangers.yaml``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import time
 
 from common import console, print_summaries, save, summary
 from tests.unit.providers.understanding.utterances import (
-    HELD_OUT,
     Figures,
     HumanWanted,
     Utterance,
@@ -88,8 +87,9 @@ async def _rightness(turns: list[Utterance]) -> dict[str, Figures | HumanWanted]
     understanding = SemanticUnderstanding(MiniLmEmbedder())
     figures = await judge(understanding, turns)
     english = Figures(tuple(j for j in figures.judged if j.utterance.language == "en"))
-    parts: dict[str, Figures | HumanWanted] = {"English, all": english, "English, held out": english.of([HELD_OUT])}
-    parts["English, strangers"] = await judge_strangers(understanding)
+    parts: dict[str, Figures | HumanWanted] = {"English": english}
+    for part in ("development", "held_out"):
+        parts[f"English, strangers, {part}"] = await judge_strangers(understanding, part)
     return parts | {language: figures.of([language]) for language in LANGUAGES if language != "en"}
 
 

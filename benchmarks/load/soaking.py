@@ -156,7 +156,7 @@ async def _settled_tasks(stats: Path) -> int:
     for _ in range(4):
         await asyncio.sleep(1.1)
         if (row := _stats(stats)) is not None:
-            seen.append(int(row["tasks"]))  # type: ignore[call-overload]
+            seen.append(int(row["tasks"]))
     return min(seen, default=-1)
 
 

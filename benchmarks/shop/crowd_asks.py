@@ -52,7 +52,7 @@ async def breaker(crowd: Crowd, report: Report, at_once: int = AT_ONCE) -> None:
         reasons = Counter(result.reason for result in results)
         well, busy = reasons[""], reasons["busy"]
         report.note("served, and without a place, when all asked again", f"{well}, {busy}", well + busy == at_once)
-        fallback = crowd.tools.find("order_status").fallback  # type: ignore[union-attr]  # the shop's tools have it
+        fallback = crowd.tools.find("order_status").fallback
         heard = sum(caller.told().count(fallback) for caller in callers)
         report.note("fallbacks heard, one for each refusal or failure", heard, heard == 3 * at_once - 1 + busy)
 

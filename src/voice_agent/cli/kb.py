@@ -174,9 +174,9 @@ def remove(
     collection: Collection = "",
 ) -> None:
     """Remove a document."""
+    path = Path(source).resolve().as_posix()
 
     async def both_names(knowledge: KnowledgeBase) -> int:
-        path = Path(source).resolve().as_posix()  # noqa: ASYNC240
         removed = [await knowledge.remove(name, locale=locale, collection=collection) for name in (source, path)]
         return sum(removed)
 

@@ -128,7 +128,7 @@ class PlatformServer(CallServer):
             connection.close()
 
     def _protocol(self) -> asyncio.Protocol:
-        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]  # typed as any Protocol
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol

@@ -111,7 +111,7 @@ def replay(path: Path, build: BuildMachine | None = None) -> ReplayReport:
     for group in _groups(recording.lines):
         events += 1
         event_line, recorded = group[0], group[1:]
-        replayed = machine.handle(event_line.entry, event_line.t_s)  # type: ignore[arg-type]
+        replayed = machine.handle(event_line.entry, event_line.t_s)  # type: ignore[arg-type]  # a group begins with an event
         commands += len(replayed)
         difference = _compare(recording.lines, event_line, recorded, replayed)
         if difference is not None:

@@ -365,7 +365,7 @@ _RULES: Final[tuple[Rule, ...]] = (
 def english_words(text: str, style: Style) -> str:
     """Applies the rules; ``text`` is one line without markup."""
     for pattern, make in _RULES:
-        text = pattern.sub(lambda found, make=make: make(found, style), text)  # type: ignore[misc]
+        text = pattern.sub(lambda found, make=make: make(found, style), text)  # type: ignore[misc]  # no type for a default
     for symbol, words in _SYMBOLS.items():
         text = text.replace(symbol, words)
     text = re.sub(r"\s*\(\s*|\s+[–—-]+\s+|\s*—\s*", ", ", text)

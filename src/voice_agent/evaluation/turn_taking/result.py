@@ -211,7 +211,7 @@ def _commit() -> str:
     """The commit of the checkout that this file lies in; empty outside of one."""
     try:
         command = ["git", "rev-parse", "--short", "HEAD"]
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - a fixed command
             command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False, timeout=5
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -15,7 +15,6 @@ from voice_agent.providers.understanding.base import Understanding
 _DATA = Path(__file__).parents[3] / "data"
 FILE = _DATA / "policy_utterances.yaml"
 STRANGERS_FILE = _DATA / "policy_strangers.yaml"
-HELD_OUT = "held_out"
 
 MEANING_OF = {
     PolicyReason.PROMPT_INJECTION: Meaning.INJECTION,
@@ -118,42 +117,57 @@ def utterances() -> list[Utterance]:
 
 
 @dataclass(frozen=True)
+class Strangers:
+    """Turns of ``tests/data/policy_strangers.yaml`` that ask for a human, and others that sound like it."""
+
+    asks: tuple[str, ...]
+    asks_not: tuple[str, ...]
+
+
+def strangers(part: str) -> Strangers:
+    """``part``: "development" or "held_out"."""
+    turns = yaml.load(STRANGERS_FILE.read_text("utf-8"), yaml.BaseLoader)[part]
+    return Strangers(tuple(turns["asks"]), tuple(turns["asks_not"]))
+
+
+@dataclass(frozen=True)
 class HumanWanted:
     """Whether those who ask for a human are told from those who do not. Shares are in [0, 1]."""
 
-    missed: tuple[str, ...]
-    taken_for_one: tuple[str, ...]
-    asking: int
-    others: int
+    turns: Strangers
+    taken: frozenset[str]  # for a wish
+
+    @property
+    def missed(self) -> list[str]:
+        return [text for text in self.turns.asks if text not in self.taken]
+
+    @property
+    def false_alarms(self) -> list[str]:
+        return [text for text in self.turns.asks_not if text in self.taken]
 
     @property
     def recall(self) -> float:
-        return 1 - len(self.missed) / self.asking
+        return 1 - len(self.missed) / len(self.turns.asks)
 
     @property
-    def false_alarms(self) -> float:
-        return len(self.taken_for_one) / self.others
+    def false_alarm_share(self) -> float:
+        return len(self.false_alarms) / len(self.turns.asks_not)
 
     def __str__(self) -> str:
+        asks, others = len(self.turns.asks), len(self.turns.asks_not)
         return (
-            f"{self.asking} wishes for a human, {self.recall:.1%} found; "
-            f"{self.others} turns that sound like one, {self.false_alarms:.1%} taken for it"
+            f"{asks} wishes for a human, {self.recall:.1%} found ({asks - len(self.missed)}); {others} that sound like one, "
+            f"{self.false_alarm_share:.1%} taken for it ({len(self.false_alarms)})"
         )
 
 
-async def judge_strangers(understanding: Understanding) -> HumanWanted:
-    """What policy makes of ``tests/data/policy_strangers.yaml``, whose words nothing was tuned on."""
-    data = yaml.load(STRANGERS_FILE.read_text("utf-8"), yaml.BaseLoader)
-    asks, asks_not = data["asks"], data["asks_not"]
-
-    async def wanted(text: str) -> bool:
-        meanings = await understanding.meanings(text, locale="en-US")
-        decision = decide(meanings, verified=False, failures=0, max_failures=3)
-        return decision.reason is PolicyReason.HUMAN_REQUESTED
-
-    missed = tuple([text for text in asks if not await wanted(text)])
-    taken = tuple([text for text in asks_not if await wanted(text)])
-    return HumanWanted(missed, taken, len(asks), len(asks_not))
+async def judge_strangers(understanding: Understanding, part: str) -> HumanWanted:
+    """What policy makes of ``strangers(part)``."""
+    turns = strangers(part)
+    texts = [*turns.asks, *turns.asks_not]
+    figures = await judge(understanding, [Utterance(part, False, Meaning.NONE, text) for text in texts])
+    wishes = [j.utterance.text for j in figures.judged if j.decision.reason is PolicyReason.HUMAN_REQUESTED]
+    return HumanWanted(turns, frozenset(wishes))
 
 
 async def judge(understanding: Understanding, turns: Iterable[Utterance]) -> Figures:
