@@ -23,7 +23,7 @@ ACCURACY_MIN = 0.95
 HUMAN_RECALL_MIN = 0.98
 FALSE_ESCALATION_MAX = 0.01
 # Guards only: the held-out turns are few, all of them sound like a wish for a human, and nothing is tuned on them.
-STRANGERS_RECALL_MIN = 0.95
+STRANGERS_RECALL_MIN = 0.9
 STRANGERS_FALSE_ALARMS_MAX = 0.1
 
 
