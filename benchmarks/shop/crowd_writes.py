@@ -78,9 +78,13 @@ async def _wave(crowd: Crowd, cases: list[tuple[str, tuple[str, str]]], told: Co
                 again.append(caller)
         while any(crowd.state(tool) is BreakerState.OPEN for tool in by_tool):  # noqa: ASYNC110 - time alone ends that
             await asyncio.sleep(0.05)
-        for caller in again:  # one after another: the first of each tool is the probe
-            since = len(caller.call.log)
+        probes = {caller.clerk.tool: caller for caller in reversed(again)}  # the first of each tool, alone
+        rest = [caller for caller in again if caller not in probes.values()]
+        begun = [len(caller.call.log) for caller in again]
+        for caller in probes.values():
             await caller.wants_it()
+        await asyncio.gather(*(caller.wants_it() for caller in rest))  # who waits in silence is hung up on
+        for caller, since in zip(again, begun, strict=True):
             said, made = _said(crowd, caller, since), await _made(crowd, caller)
             told["done again"] += said == "done"
             if (said, made) != ("done", 1):
